@@ -1,0 +1,6 @@
+//! promrelay: a Prometheus remote-write filtering relay.
+//!
+//! Prometheus sends it everything once; it decides per route what goes where, and delivers it.
+//! `ARCHITECTURE.md` shows the modules in layers: a module imports only from layers above its own.
+
+pub mod model;

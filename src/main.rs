@@ -1,0 +1,3 @@
+//! The `promrelay` binary.
+
+fn main() {}

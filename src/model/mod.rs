@@ -1,0 +1,128 @@
+//! The data model: labels, and sets of them.
+//!
+//! A series is its labels plus an opaque payload (samples, exemplars, histograms, fields that are
+//! not known here). Only labels are opened, and they are borrowed from the request for as long as
+//! no rule changes them.
+
+use std::borrow::Cow;
+
+#[cfg(test)]
+mod tests;
+
+/// The label that holds a metric's name.
+pub const METRIC_NAME: &str = "__name__";
+
+/// One label of a series, borrowed from where it was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Label<'a> {
+    /// The name, never empty in a valid series.
+    pub name: &'a str,
+    /// The value; an empty value means the same as no label at all.
+    pub value: &'a str,
+}
+
+/// The labels of one series: sorted by name (bytewise), each name at most once, no empty value.
+///
+/// What relabelling works on. Names and values stay borrowed until a rule writes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LabelSet<'a> {
+    labels: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+}
+
+impl<'a> LabelSet<'a> {
+    /// An empty set.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The value of the label `name`; empty if there is none, as Prometheus reads it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> &str {
+        self.position(name).map_or("", |at| &self.labels[at].1)
+    }
+
+    /// Whether there is a label `name`.
+    #[must_use]
+    pub fn contains(&self, name: &str) -> bool {
+        self.position(name).is_ok()
+    }
+
+    /// Sets the label `name`; an empty `value` removes it.
+    pub fn set(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) {
+        let (name, value) = (name.into(), value.into());
+        match self.position(&name) {
+            Ok(at) if value.is_empty() => drop(self.labels.remove(at)),
+            Ok(at) => self.labels[at].1 = value,
+            Err(_) if value.is_empty() => {}
+            Err(at) => self.labels.insert(at, (name, value)),
+        }
+    }
+
+    /// Removes the label `name`, if it is there.
+    pub fn remove(&mut self, name: &str) {
+        if let Ok(at) = self.position(name) {
+            self.labels.remove(at);
+        }
+    }
+
+    /// Keeps only the labels for whose names `keep` answers true.
+    pub fn retain(&mut self, mut keep: impl FnMut(&str) -> bool) {
+        self.labels.retain(|(name, _)| keep(name));
+    }
+
+    /// Empties the set and keeps its memory for the next series.
+    pub fn clear(&mut self) {
+        self.labels.clear();
+    }
+
+    /// The labels in order of their names.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Label<'_>> + Clone {
+        self.labels
+            .iter()
+            .map(|(name, value)| Label { name, value })
+    }
+
+    /// How many labels there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    /// Whether there is no label at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    fn position(&self, name: &str) -> Result<usize, usize> {
+        self.labels
+            .binary_search_by(|(held, _)| held.as_ref().cmp(name))
+    }
+}
+
+impl<'a> FromIterator<Label<'a>> for LabelSet<'a> {
+    /// Collects labels in any order; of a repeated name the last value stays.
+    fn from_iter<I: IntoIterator<Item = Label<'a>>>(labels: I) -> Self {
+        let mut set = Self::new();
+        set.extend(labels);
+        set
+    }
+}
+
+impl<'a> Extend<Label<'a>> for LabelSet<'a> {
+    fn extend<I: IntoIterator<Item = Label<'a>>>(&mut self, labels: I) {
+        for label in labels {
+            let sorted_after = self
+                .labels
+                .last()
+                .is_none_or(|(last, _)| last.as_ref() < label.name);
+            if sorted_after && !label.value.is_empty() {
+                self.labels
+                    .push((Cow::Borrowed(label.name), Cow::Borrowed(label.value)));
+            } else {
+                self.set(label.name, label.value);
+            }
+        }
+    }
+}
