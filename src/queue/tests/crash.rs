@@ -2,7 +2,7 @@
 
 use super::*;
 
-const LAST: u64 = 24;
+const LAST: u64 = 26;
 
 /// A queue of several segments; the files, and where each record of the last segment ends.
 async fn make(directory: &Path) -> (PathBuf, Vec<u64>) {
