@@ -85,9 +85,14 @@ async fn a_crash_repeats_only_what_was_not_acknowledged_when_progress_was_last_s
     let crashed = tempfile::tempdir().unwrap();
     copy_files(directory.path(), crashed.path());
     let (queue, recovery) = open(crashed.path(), small());
-    assert_eq!(recovery.queued.records, 8);
+    // On a slow machine progress may have been saved once more.
+    let repeated_from = 20 - recovery.queued.records;
+    assert!(
+        repeated_from == 12 || repeated_from == 15,
+        "{repeated_from}"
+    );
     let again = read_through(&mut queue.reader(), 19).await;
-    assert_eq!(ids(&again), (12..20).collect::<Vec<_>>());
+    assert_eq!(ids(&again), (repeated_from..20).collect::<Vec<_>>());
 }
 
 #[tokio::test]
