@@ -71,6 +71,31 @@ async fn an_idle_queue_takes_whatever_fits_an_empty_one() {
 }
 
 #[tokio::test]
+async fn files_stay_within_the_bound_when_only_the_newest_segment_is_consumed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), bounded(8192, OnFull::Refuse));
+    let mut appended = 0;
+    let mut newest = 0;
+    while let Ok(receipt) = submit(&queue, u16::from(newest < 1), appended, 100) {
+        receipt.durable().await.unwrap();
+        appended += 1;
+        // The last segment has records of stream 0 only.
+        newest = segments(directory.path()).len().saturating_sub(6);
+    }
+    let entries = read_through(&mut queue.reader(), appended - 1).await;
+    let consumed = entries.iter().filter(|entry| entry.stream == 0);
+    queue.acknowledge(0, consumed.last().unwrap().position);
+    append(&queue, 1, appended, 100).await;
+    assert!(
+        queue.stats().disk_bytes <= 8192,
+        "{}",
+        queue.stats().disk_bytes
+    );
+    let found = ids(&read_through(&mut queue.reader(), appended).await);
+    assert_eq!(found.len() as u64, queue.stats().queued.records);
+}
+
+#[tokio::test]
 async fn drop_oldest_keeps_the_newest_in_order_and_counts_the_rest() {
     let directory = tempfile::tempdir().unwrap();
     let (queue, _) = open(directory.path(), bounded(8192, OnFull::DropOldest));
@@ -89,6 +114,7 @@ async fn drop_oldest_keeps_the_newest_in_order_and_counts_the_rest() {
     assert!(stats.disk_bytes <= 8192);
     // The reader had its segment dropped under it, and so had the record it gave out.
     queue.acknowledge(0, early.position);
+    assert_eq!(queue.stats().acknowledged, Tally::default());
     let left = ids(&read_through(&mut reader, 199).await);
     let expected: Vec<u64> = (200 - stats.queued.records..200).collect();
     // It may have read a block before that was dropped; it gives out nothing of it.

@@ -39,6 +39,14 @@ async fn check(original: &Path, last_segment: &Path, bytes: &[u8], expected: u64
         bytes.len()
     );
     assert_eq!(recovery.corrupt_regions, 0, "with {} bytes", bytes.len());
+    let lengths = segments(copy.path())
+        .into_iter()
+        .map(|path| fs::metadata(path).unwrap().len());
+    assert_eq!(
+        lengths.sum::<u64>(),
+        queue.stats().disk_bytes,
+        "the tail is still there"
+    );
     append(&queue, 0, 1000, 20).await;
     let mut reader = queue.reader();
     let found = ids(&read_through(&mut reader, 1000).await);
