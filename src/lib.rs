@@ -4,3 +4,4 @@
 //! `ARCHITECTURE.md` shows the modules in layers: a module imports only from layers above its own.
 
 pub mod model;
+pub mod remote_write;
