@@ -17,6 +17,7 @@
 //! [snappy format]: https://github.com/google/snappy/blob/main/format_description.txt
 
 pub mod block;
+pub mod generated;
 pub mod snappy;
 pub mod v1;
 pub mod wire;

@@ -1,0 +1,6 @@
+//! The integration tests of the crate and the checks on its sources.
+
+mod dependencies;
+mod generated;
+mod layers;
+mod sources;
