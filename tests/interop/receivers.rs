@@ -100,9 +100,9 @@ async fn ask_victoria_metrics(victoria_metrics: &Peer) -> Option<Samples> {
     Some(samples)
 }
 
-/// The bits of a value in 12 digits: VictoriaMetrics stores decimal numbers.
+/// The bits of a value in 14 digits, as many as the fixture has: VictoriaMetrics stores decimals.
 fn decimal(value: f64) -> u64 {
-    parse(&format!("{value:.11e}")).to_bits()
+    parse(&format!("{value:.13e}")).to_bits()
 }
 
 /// What a query shows of samples: no end of a series, and every NaN alike.
