@@ -4,4 +4,8 @@
 //! `ARCHITECTURE.md` shows the modules in layers: a module imports only from layers above its own.
 
 pub mod model;
+pub mod queue;
+pub mod re2;
+pub mod relabel;
 pub mod remote_write;
+pub mod telemetry;
