@@ -1,5 +1,6 @@
 //! Behind the relay arrives what Prometheus itself would have sent there.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use crate::exposition::Exposition;
@@ -71,7 +72,7 @@ fn differences(recorder: &Recorder, cut_ms: i64) -> String {
             .until(cut_ms);
         let difference = direct.difference(&relayed);
         if !difference.is_empty() {
-            text += &format!("route {}:\n{difference}", route.name);
+            writeln!(text, "route {}:\n{difference}", route.name).expect("fits");
         }
     }
     text

@@ -1,4 +1,4 @@
-//! A scrape target that serves the windows_exporter fixture, with other values at each scrape.
+//! A scrape target that serves the `windows_exporter` fixture, with other values at each scrape.
 
 use std::fmt::Write as _;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The programs of a test: Prometheus, node_exporter, VictoriaMetrics and promrelay itself.
+//! The programs of a test: Prometheus, `node_exporter`, VictoriaMetrics and promrelay itself.
 
 use std::env;
 use std::fs;
@@ -29,7 +29,7 @@ pub(crate) struct Peer {
 impl Peer {
     /// Prometheus with this configuration, accepting remote write.
     pub(crate) async fn prometheus(config: &str) -> Peer {
-        let peer = Peer::start("prometheus", &locate(&PROMETHEUS), config, |address| {
+        let peer = Peer::start("prometheus", locate(&PROMETHEUS), config, |address| {
             vec![
                 "--config.file=config.yml".to_owned(),
                 "--storage.tsdb.path=data".to_owned(),
@@ -41,9 +41,9 @@ impl Peer {
         peer.ready("/-/ready").await
     }
 
-    /// node_exporter with its default collectors.
+    /// `node_exporter` with its default collectors.
     pub(crate) async fn node_exporter() -> Peer {
-        let peer = Peer::start("node_exporter", &locate(&NODE_EXPORTER), "", |address| {
+        let peer = Peer::start("node_exporter", locate(&NODE_EXPORTER), "", |address| {
             vec![
                 format!("--web.listen-address={address}"),
                 "--log.level=error".to_owned(),
@@ -55,7 +55,7 @@ impl Peer {
     /// VictoriaMetrics, single node.
     pub(crate) async fn victoria_metrics() -> Peer {
         let program = locate(&VICTORIA_METRICS);
-        let peer = Peer::start("VictoriaMetrics", &program, "", |address| {
+        let peer = Peer::start("VictoriaMetrics", program, "", |address| {
             vec![
                 format!("-httpListenAddr={address}"),
                 "-storageDataPath=data".to_owned(),
@@ -72,7 +72,7 @@ impl Peer {
             || PathBuf::from(env!("CARGO_BIN_EXE_promrelay")),
             PathBuf::from,
         );
-        let peer = Peer::start("promrelay", &Some(program), config, |address| {
+        let peer = Peer::start("promrelay", Some(program), config, |address| {
             vec![
                 "run".to_owned(),
                 "--config.file=config.yml".to_owned(),
@@ -85,7 +85,7 @@ impl Peer {
 
     fn start(
         name: &'static str,
-        program: &Option<PathBuf>,
+        program: Option<PathBuf>,
         config: &str,
         arguments: impl FnOnce(&str) -> Vec<String>,
     ) -> Peer {
