@@ -91,9 +91,7 @@ impl Peer {
         config: &str,
         arguments: impl FnOnce(&str) -> Vec<String>,
     ) -> Peer {
-        let program = program
-            .as_ref()
-            .unwrap_or_else(|| panic!("{name} is not installed"));
+        let program = program.unwrap_or_else(|| panic!("{name} is not installed"));
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let address = format!("127.0.0.1:{}", free_port());
         let config = config.replace(ITSELF, &address);
