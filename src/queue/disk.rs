@@ -1,0 +1,82 @@
+//! The little that the queue asks of a file system, and where tests make it fail.
+
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Seek, SeekFrom, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+/// A segment that is being written.
+pub(super) trait LogFile: Send {
+    /// Writes all of `bytes` at `offset`.
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+    /// Returns when everything written is on the disk.
+    fn sync(&mut self) -> io::Result<()>;
+    /// Cuts the file off.
+    fn truncate(&mut self, length: u64) -> io::Result<()>;
+}
+
+impl LogFile for File {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.seek(SeekFrom::Start(offset))?;
+        self.write_all(bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.sync_data()
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        self.set_len(length)
+    }
+}
+
+/// Opens a segment for writing, and makes it if it is not there.
+pub(super) type OpenLog = Arc<dyn Fn(&Path) -> io::Result<Box<dyn LogFile>> + Send + Sync>;
+
+/// The [`OpenLog`] of everyday life.
+pub(super) fn open_log(path: &Path) -> io::Result<Box<dyn LogFile>> {
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(path)?;
+    Ok(Box::new(file))
+}
+
+/// Makes the names in a directory durable. Windows has no such call and needs none.
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+    if cfg!(unix) {
+        File::open(directory)?.sync_all()
+    } else {
+        Ok(())
+    }
+}
+
+/// Whether a write failed for want of space, which is nobody's fault and passes.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded
+    )
+}
+
+/// Bytes that are free on the volume of `directory`; `None` where that cannot be told.
+#[cfg(unix)]
+pub(super) fn free_bytes(directory: &Path) -> Option<u64> {
+    let volume = rustix::fs::statvfs(directory).ok()?;
+    volume.f_bavail.checked_mul(volume.f_frsize)
+}
+
+/// Bytes that are free on the volume of `directory`; `None` where that cannot be told.
+#[cfg(not(unix))]
+pub(super) fn free_bytes(_directory: &Path) -> Option<u64> {
+    None
+}
+
+/// Removes a file that may be gone already.
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

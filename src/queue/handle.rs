@@ -1,0 +1,392 @@
+//! The queue as its users hold it.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::commit::Writer;
+use super::disk::{OpenLog, free_bytes, open_log};
+use super::format::{Kind, RecordHeader, checksum};
+use super::recovery::{self, Recovery};
+use super::state::{State, stored_bytes};
+use super::{
+    AppendError, CloseError, OpenError, Options, Position, Reader, Record, ReserveError, Stats,
+    Tally,
+};
+
+/// How long the volume's free space is believed.
+const FREE_BYTES_VALID: Duration = Duration::from_secs(1);
+/// The writer's thread calls nothing deep.
+const STACK_BYTES: usize = 256 << 10;
+
+/// A durable queue; clones are handles to the same one.
+///
+/// When the last handle goes, what was appended is still written and progress saved; that blocks
+/// for as long as the disk takes. [`Queue::close`] does the same without blocking.
+#[derive(Clone, Debug)]
+pub struct Queue {
+    handle: Arc<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    shared: Arc<Shared>,
+    writer: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+/// What the handles, the writer and the reader share.
+pub(super) struct Shared {
+    pub directory: PathBuf,
+    pub salt: u32,
+    state: Mutex<State>,
+    /// The writer waits for it.
+    work: Condvar,
+    /// The reader waits for it; counts what could interest one.
+    changes: watch::Sender<u64>,
+    free_bytes_at: Mutex<Option<Instant>>,
+}
+
+impl Shared {
+    pub(super) fn new(directory: PathBuf, salt: u32, state: State) -> Self {
+        Self {
+            directory,
+            salt,
+            state: Mutex::new(state),
+            work: Condvar::new(),
+            changes: watch::Sender::new(0),
+            free_bytes_at: Mutex::new(None),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // The account is changed in small steps that do not panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for work, at most for `timeout`.
+    pub(super) fn wait<'a>(
+        &self,
+        state: MutexGuard<'a, State>,
+        timeout: Option<Duration>,
+    ) -> MutexGuard<'a, State> {
+        match timeout {
+            None => self
+                .work
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner),
+            Some(timeout) => {
+                let waited = self.work.wait_timeout(state, timeout);
+                waited.unwrap_or_else(PoisonError::into_inner).0
+            }
+        }
+    }
+
+    pub(super) fn notify_writer(&self) {
+        self.work.notify_one();
+    }
+
+    pub(super) fn notify_reader(&self) {
+        self.changes
+            .send_modify(|changes| *changes = changes.wrapping_add(1));
+    }
+
+    pub(super) fn changes(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    /// Looks how much space the volume has, unless somebody just did.
+    fn refresh_free_bytes(&self) {
+        {
+            let mut at = self
+                .free_bytes_at
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            if at.is_some_and(|at| at.elapsed() < FREE_BYTES_VALID) {
+                return;
+            }
+            *at = Some(Instant::now());
+        }
+        let free_bytes = free_bytes(&self.directory);
+        self.lock().free_bytes = free_bytes;
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Queue({})", self.directory.display())
+    }
+}
+
+impl Queue {
+    /// Opens the queue in `directory`, and makes it if it is not there.
+    ///
+    /// The caller holds a [`super::DirectoryLock`] on a directory above. Blocks: it reads the last
+    /// segment and those whose footers are damaged, and the headers of those that are partly
+    /// acknowledged.
+    ///
+    /// # Errors
+    /// Files that cannot be read or written. Never for what is in them: see [`Recovery`].
+    pub fn open(directory: &Path, options: Options) -> Result<(Self, Recovery), OpenError> {
+        Self::open_with(directory, options, Arc::new(open_log))
+    }
+
+    pub(super) fn open_with(
+        directory: &Path,
+        options: Options,
+        open_log: OpenLog,
+    ) -> Result<(Self, Recovery), OpenError> {
+        let recovered = recovery::open(directory, options, &open_log)?;
+        let shared = recovered.shared;
+        let writer = Writer::new(Arc::clone(&shared), open_log, recovered.active);
+        let writer = thread::Builder::new()
+            .name("queue".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || writer.run())
+            .map_err(|source| OpenError {
+                action: "start the thread of",
+                path: directory.to_owned(),
+                source,
+            })?;
+        let handle = Arc::new(Handle {
+            shared,
+            writer: Mutex::new(Some(writer)),
+        });
+        Ok((Self { handle }, recovered.recovery))
+    }
+
+    /// The bytes that a record with `payload_bytes` takes, for [`Queue::reserve`].
+    #[must_use]
+    pub fn stored_size(payload_bytes: usize) -> u64 {
+        stored_bytes(payload_bytes)
+    }
+
+    /// Sets room aside for records whose stored sizes sum up to `bytes`; under
+    /// [`super::OnFull::DropOldest`] by dropping old ones.
+    ///
+    /// # Errors
+    /// Why there is no room. Nothing has changed then.
+    pub fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
+        let shared = &self.handle.shared;
+        shared.refresh_free_bytes();
+        let mut state = shared.lock();
+        let dropped_before = state.counters.dropped_full;
+        let reserved = state.reserve(bytes);
+        let dropped = state.counters.dropped_full != dropped_before;
+        drop(state);
+        if dropped {
+            shared.notify_writer();
+        }
+        reserved.map(|()| Reservation {
+            shared: Arc::clone(shared),
+            bytes,
+        })
+    }
+
+    /// Appends records, in the order of calls, and gives the reservation back.
+    ///
+    /// Cheap and not blocking: they are copied, and the queue's thread writes them.
+    ///
+    /// # Panics
+    /// If the records need more than was reserved, or one has 4 GiB: the caller's mistake.
+    #[must_use = "nothing is durable before the receipt says so"]
+    pub fn append(&self, reservation: Reservation, records: &[Record<'_>]) -> Receipt {
+        let shared = &self.handle.shared;
+        let encoded: Vec<_> = records
+            .iter()
+            .map(|record| (header(shared.salt, record), record.bytes))
+            .collect();
+        let needed: u64 = encoded
+            .iter()
+            .map(|(header, _)| header.stored_bytes())
+            .sum();
+        assert!(
+            needed <= reservation.bytes,
+            "more is appended than was reserved"
+        );
+        assert!(
+            Arc::ptr_eq(shared, &reservation.shared),
+            "the reservation is another queue's"
+        );
+        let (waiter, outcome) = oneshot::channel();
+        let mut state = shared.lock();
+        if state.stopped {
+            drop(waiter);
+        } else if records.is_empty() {
+            drop(waiter.send(Ok(())));
+        } else {
+            state.append(shared.salt, &encoded, waiter);
+        }
+        state.reserved_bytes = state.reserved_bytes.saturating_sub(reservation.bytes);
+        drop(state);
+        reservation.forget();
+        shared.notify_writer();
+        Receipt { outcome }
+    }
+
+    /// A reader of what is durable and not acknowledged, from the oldest on. It replaces the
+    /// reader before it, which ends, and reads again what that one's owner has not acknowledged.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        let shared = &self.handle.shared;
+        let mut state = shared.lock();
+        state.readers += 1;
+        let number = state.readers;
+        drop(state);
+        shared.notify_reader();
+        Reader::new(Arc::clone(shared), number)
+    }
+
+    /// All records of `stream` up to `position` that were read are done: they are not read again,
+    /// and their space is returned when nothing else in their segment is needed.
+    pub fn acknowledge(&self, stream: u16, position: Position) {
+        let shared = &self.handle.shared;
+        shared.lock().acknowledge(stream, position.0);
+        shared.notify_writer();
+    }
+
+    /// Drops what is older than [`Options::max_age`] at `now_ms`: whole segments now, and until the
+    /// next call each older record that the reader meets.
+    pub fn expire(&self, now_ms: i64) {
+        self.handle.shared.lock().expire(now_ms);
+        self.handle.shared.notify_writer();
+    }
+
+    /// Drops everything that is durable now; returns how much that was.
+    #[must_use]
+    pub fn purge(&self) -> Tally {
+        let purged = self.handle.shared.lock().purge();
+        self.handle.shared.notify_writer();
+        purged
+    }
+
+    /// The queue in numbers.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        self.handle.shared.lock().stats()
+    }
+
+    /// The options in force.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        self.handle.shared.lock().options.clone()
+    }
+
+    /// Changes the options; they hold from the next call on. What is stored already stays, even if
+    /// it is more than the new bounds allow.
+    pub fn set_options(&self, options: Options) {
+        self.handle.shared.lock().options = options;
+        self.handle.shared.notify_writer();
+    }
+
+    /// Closes the queue: no more reservations; readers end; what was appended is written and
+    /// synced, progress saved. Returns when that is done; the directory can be opened again then.
+    ///
+    /// # Errors
+    /// If something had failed and so not everything is on disk.
+    ///
+    /// # Cancel safety
+    /// Once polled it goes on by itself.
+    pub async fn close(&self) -> Result<(), CloseError> {
+        let shared = &self.handle.shared;
+        let mut changes = shared.changes();
+        shared.lock().closing = true;
+        shared.notify_writer();
+        shared.notify_reader();
+        loop {
+            changes.mark_unchanged();
+            {
+                let state = shared.lock();
+                if state.stopped {
+                    let failed = state.failed.clone();
+                    return failed.map_or(Ok(()), |reason| Err(CloseError { reason }));
+                }
+            }
+            if changes.changed().await.is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.shared.lock().closing = true;
+        self.shared.notify_writer();
+        self.shared.notify_reader();
+        let writer = self
+            .writer
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        if let Some(writer) = writer.take() {
+            // If it panicked, the panic was reported where it happened.
+            drop(writer.join());
+        }
+    }
+}
+
+/// Room in a queue, given back when it is dropped.
+#[derive(Debug)]
+#[must_use = "room that is not used is given back at once"]
+pub struct Reservation {
+    shared: Arc<Shared>,
+    bytes: u64,
+}
+
+impl Reservation {
+    /// How much was reserved.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// The room has been given back.
+    fn forget(mut self) {
+        self.bytes = 0;
+    }
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            let mut state = self.shared.lock();
+            state.reserved_bytes = state.reserved_bytes.saturating_sub(self.bytes);
+        }
+    }
+}
+
+/// The promise of [`Queue::append`].
+#[derive(Debug)]
+pub struct Receipt {
+    outcome: oneshot::Receiver<Result<(), AppendError>>,
+}
+
+impl Receipt {
+    /// Waits until the records are durable. Dropping it changes nothing for them.
+    ///
+    /// # Errors
+    /// Why they are not. Most likely they are gone then; after a failed sync and a restart they
+    /// may be found after all.
+    pub async fn durable(self) -> Result<(), AppendError> {
+        let stopped = || AppendError::Failed {
+            reason: "the queue was closed".to_owned(),
+        };
+        self.outcome.await.unwrap_or_else(|_closed| Err(stopped()))
+    }
+}
+
+fn header(salt: u32, record: &Record<'_>) -> RecordHeader {
+    RecordHeader {
+        kind: Kind::Data,
+        length: u32::try_from(record.bytes.len()).expect("a record is smaller than 4 GiB"),
+        position: 0,
+        appended_ms: record.appended_ms,
+        weight: record.weight,
+        stream: record.stream,
+        payload_checksum: checksum(salt, record.bytes),
+    }
+}

@@ -1,0 +1,283 @@
+//! Reading: from the files, in order, a block at a time.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tracing::error;
+
+use super::format::{Kind, RECORD_HEADER_BYTES, RecordHeader, checksum};
+use super::handle::Shared;
+use super::resync::{find_record, set_aside};
+use super::segment::{self, Bounds, CHUNK_BYTES, SegmentFile, read_range};
+use super::state::{Delivery, Plan};
+use super::{Entry, Position};
+
+const READ_ATTEMPTS: u32 = 5;
+const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// Reads a queue; see [`super::Queue::reader`].
+#[derive(Debug)]
+pub struct Reader {
+    shared: Arc<Shared>,
+    /// Which of the queue's readers this is.
+    number: u64,
+    changes: watch::Receiver<u64>,
+    /// The segment that `block` is from.
+    first: u64,
+    /// The position of the last record taken from it, or where it begins.
+    above: u64,
+    block: Block,
+    /// How much of the block has been taken.
+    taken: usize,
+    /// Whether damage was met in the segment.
+    is_damaged: bool,
+    failed_reads: u32,
+    loading: Option<JoinHandle<io::Result<Block>>>,
+}
+
+/// Consecutive bytes of a segment.
+#[derive(Debug, Default)]
+struct Block {
+    file: Option<Arc<SegmentFile>>,
+    /// Where the bytes begin in the file.
+    offset: u64,
+    /// A whole record at the start at least, unless the segment's durable records end here.
+    bytes: Vec<u8>,
+    /// What had to be skipped to get here.
+    corrupt_regions: u64,
+    corrupt_bytes: u64,
+}
+
+/// What is to be read.
+struct Load {
+    file: Option<Arc<SegmentFile>>,
+    directory: PathBuf,
+    salt: u32,
+    first: u64,
+    offset: u64,
+    end: u64,
+    bounds: Bounds,
+}
+
+impl Reader {
+    pub(super) fn new(shared: Arc<Shared>, number: u64) -> Self {
+        let changes = shared.changes();
+        Self {
+            shared,
+            number,
+            changes,
+            first: 0,
+            above: 0,
+            block: Block::default(),
+            taken: 0,
+            is_damaged: false,
+            failed_reads: 0,
+            loading: None,
+        }
+    }
+
+    /// The next durable record that has not been acknowledged; waits for one. `None` when the
+    /// queue is closed or has another reader.
+    ///
+    /// # Cancel safety
+    /// Nothing is lost when it is dropped before it is ready.
+    pub async fn next(&mut self) -> Option<Entry> {
+        loop {
+            if let Some(loading) = &mut self.loading {
+                let loaded = loading.await;
+                self.loading = None;
+                let loaded = loaded.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+                self.accept(loaded).await;
+            }
+            while let Some((header, payload)) = self.take_record() {
+                let delivery = self.shared.lock().deliver(&header);
+                if delivery == Delivery::Deliver {
+                    return Some(self.entry(&header, payload));
+                }
+            }
+            self.changes.mark_unchanged();
+            let offset = self.block.offset + self.taken as u64;
+            let plan = self.shared.lock().plan(self.number, self.first, offset);
+            match plan {
+                Plan::Read { first, offset, end } => self.load(first, offset, end),
+                Plan::Wait => {
+                    self.reconcile();
+                    self.changes.changed().await.ok()?;
+                }
+                Plan::Stop => return None,
+            }
+        }
+    }
+
+    /// The next whole record of the block: its header and where its payload is.
+    fn take_record(&mut self) -> Option<(RecordHeader, std::ops::Range<usize>)> {
+        let rest = self.block.bytes.get(self.taken..)?;
+        let bounds = Bounds {
+            above: self.above,
+            below: u64::MAX,
+        };
+        let header = whole_record(self.shared.salt, rest, bounds)?;
+        let start = self.taken + RECORD_HEADER_BYTES;
+        let end = start + header.length as usize;
+        self.taken = end;
+        self.above = header.position;
+        Some((header, start..end))
+    }
+
+    /// A copy, so that a record that is held does not hold the block it came in.
+    fn entry(&self, header: &RecordHeader, payload: std::ops::Range<usize>) -> Entry {
+        Entry {
+            position: Position(header.position),
+            stream: header.stream,
+            weight: header.weight,
+            appended_ms: header.appended_ms,
+            bytes: Bytes::copy_from_slice(&self.block.bytes[payload]),
+        }
+    }
+
+    /// Starts to read a block.
+    fn load(&mut self, first: u64, offset: u64, end: u64) {
+        let mut bounds = self.shared.lock().bounds(first);
+        if first != self.first {
+            self.leave_segment();
+            self.first = first;
+            self.above = bounds.above;
+        }
+        bounds.above = self.above;
+        let load = Load {
+            file: self.block.file.take(),
+            directory: self.shared.directory.clone(),
+            salt: self.shared.salt,
+            first,
+            offset,
+            end,
+            bounds,
+        };
+        self.block = Block {
+            offset,
+            ..Block::default()
+        };
+        self.taken = 0;
+        self.loading = Some(spawn_blocking(move || load.run()));
+    }
+
+    fn leave_segment(&mut self) {
+        self.reconcile();
+        self.is_damaged = false;
+        self.block = Block::default();
+    }
+
+    /// Corrects the account of a damaged segment when all of it has been read.
+    fn reconcile(&mut self) {
+        if self.is_damaged && self.shared.lock().reconcile(self.first) {
+            self.is_damaged = false;
+            self.shared.notify_writer();
+        }
+    }
+
+    async fn accept(&mut self, loaded: io::Result<Block>) {
+        let segment = segment::path(&self.shared.directory, self.first);
+        let segment = segment.display();
+        match loaded {
+            Ok(block) => {
+                self.failed_reads = 0;
+                if block.corrupt_regions > 0 {
+                    self.is_damaged = true;
+                    let mut state = self.shared.lock();
+                    state.counters.corrupt_regions += block.corrupt_regions;
+                    state.counters.corrupt_bytes += block.corrupt_bytes;
+                }
+                self.block = block;
+            }
+            // It was dropped before it could be opened; the plan says how to go on.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_needed() => {}
+            Err(error) => {
+                self.failed_reads += 1;
+                error!(%segment, %error, attempt = self.failed_reads, "cannot read a queue");
+                if self.failed_reads < READ_ATTEMPTS {
+                    tokio::time::sleep(READ_AGAIN_AFTER).await;
+                } else {
+                    self.give_up();
+                }
+            }
+        }
+    }
+
+    /// Whether the segment is one of the queue's.
+    fn is_needed(&self) -> bool {
+        let state = self.shared.lock();
+        state
+            .segments
+            .iter()
+            .any(|segment| segment.first == self.first)
+    }
+
+    /// Passes over the rest of a segment that cannot be read.
+    fn give_up(&mut self) {
+        self.failed_reads = 0;
+        self.is_damaged = true;
+        let mut state = self.shared.lock();
+        let end = state.data_end(self.first).unwrap_or(self.block.offset);
+        state.counters.corrupt_regions += 1;
+        state.counters.corrupt_bytes += end.saturating_sub(self.block.offset);
+        drop(state);
+        self.block.offset = end;
+    }
+}
+
+impl Load {
+    /// Reads a block that begins with a whole record, past damage if need be.
+    fn run(self) -> io::Result<Block> {
+        let file = match self.file {
+            Some(file) => file,
+            None => {
+                let path = segment::path(&self.directory, self.first);
+                Arc::new(SegmentFile::open(&path, self.salt)?)
+            }
+        };
+        let mut block = Block {
+            offset: self.offset,
+            ..Block::default()
+        };
+        while block.offset < self.end {
+            let left = usize::try_from(self.end - block.offset).unwrap_or(usize::MAX);
+            let bytes = read_range(&file.file, block.offset, left.min(CHUNK_BYTES))?;
+            block.bytes = match RecordHeader::decode(self.salt, &bytes) {
+                Some(header) if header.stored_bytes() > bytes.len() as u64 => {
+                    let needed = usize::try_from(header.stored_bytes()).unwrap_or(usize::MAX);
+                    read_range(&file.file, block.offset, left.min(needed))?
+                }
+                _ => bytes,
+            };
+            if whole_record(self.salt, &block.bytes, self.bounds).is_some() {
+                break;
+            }
+            block.bytes.clear();
+            let found = find_record(&file, block.offset + 1, self.end, self.bounds)?;
+            let next = found.unwrap_or(self.end);
+            set_aside(&self.directory, self.first, &file.file, block.offset, next);
+            block.corrupt_regions += 1;
+            block.corrupt_bytes += next - block.offset;
+            block.offset = next;
+        }
+        block.file = Some(file);
+        Ok(block)
+    }
+}
+
+/// The header of the whole data record at the start of `bytes`.
+fn whole_record(salt: u32, bytes: &[u8], bounds: Bounds) -> Option<RecordHeader> {
+    let header = RecordHeader::decode(salt, bytes)?;
+    let payload = bytes
+        .get(RECORD_HEADER_BYTES..)?
+        .get(..header.length as usize)?;
+    let is_whole = header.kind == Kind::Data
+        && bounds.contain(header.position)
+        && checksum(salt, payload) == header.payload_checksum;
+    is_whole.then_some(header)
+}

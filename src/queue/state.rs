@@ -1,0 +1,449 @@
+//! The account of a queue: what is where, who has dealt with what, how much room is left.
+//!
+//! Everything here happens in memory under the queue's lock; nothing here touches a file.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::commit::Group;
+use super::format::{RECORD_HEADER_BYTES, RecordHeader};
+use super::progress::Progress;
+use super::{OnFull, Options, ReserveError, Stats, Tally};
+
+/// What may wait in memory for the disk, unless one append alone is larger.
+const MAX_PENDING_BYTES: u64 = 64 << 20;
+
+/// A segment and what is left in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Segment {
+    /// Its name.
+    pub first: u64,
+    /// The last position that is durable in it; `first - 1` when there is none.
+    pub last: u64,
+    /// Where its durable records end.
+    pub data_end: u64,
+    /// Bytes of the file, the footer included.
+    pub file_bytes: u64,
+    /// Whether nothing more is written to it.
+    pub sealed: bool,
+    /// The records that nobody has dealt with.
+    pub queued: Tally,
+    /// When the oldest of them was appended.
+    pub oldest_ms: i64,
+    /// When the newest of them was appended.
+    pub newest_ms: i64,
+}
+
+impl Segment {
+    pub(super) fn add(&mut self, header: &RecordHeader) {
+        if self.queued.records == 0 {
+            self.oldest_ms = header.appended_ms;
+            self.newest_ms = header.appended_ms;
+        }
+        self.queued += header.tally();
+        self.oldest_ms = self.oldest_ms.min(header.appended_ms);
+        self.newest_ms = self.newest_ms.max(header.appended_ms);
+    }
+}
+
+/// A record that was read and not acknowledged.
+#[derive(Clone, Copy, Debug)]
+struct Delivered {
+    position: u64,
+    appended_ms: i64,
+    tally: Tally,
+}
+
+/// What becomes of a record that was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Delivery {
+    /// It goes to the reader's owner.
+    Deliver,
+    /// It has been dealt with.
+    Skip,
+}
+
+/// What a reader does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Plan {
+    /// Read the segment `first` from `offset`; its durable records end at `end`.
+    Read { first: u64, offset: u64, end: u64 },
+    /// Wait for something to happen.
+    Wait,
+    /// Stop: the queue is closed, or there is another reader.
+    Stop,
+}
+
+/// Why segments are dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Drop {
+    Full,
+    Age,
+    Purge,
+}
+
+/// Everything that the lock of a queue protects.
+#[derive(Debug, Default)]
+pub(super) struct State {
+    pub options: Options,
+    /// What was appended and not taken by the writer yet.
+    pub pending: Group,
+    /// Bytes that the writer has taken and not made durable yet.
+    pub writing_bytes: u64,
+    /// Bytes that were reserved and not appended yet.
+    pub reserved_bytes: u64,
+    /// All segments in order; only the last may be unsealed.
+    pub segments: VecDeque<Segment>,
+    /// Names of segments that nobody needs any more.
+    pub consumed: Vec<u64>,
+    pub progress: Progress,
+    /// Whether `progress` differs from its file.
+    pub progress_changed: bool,
+    /// The next group starts a new segment, because the old one is consumed and in the way.
+    pub start_segment: bool,
+    pub closing: bool,
+    /// Whether the writer has ended.
+    pub stopped: bool,
+    pub failed: Option<String>,
+    pub disk_full: bool,
+    /// Free bytes of the volume, when somebody last looked.
+    pub free_bytes: Option<u64>,
+    /// Counters; the rest of it is filled in by [`State::stats`].
+    pub counters: Stats,
+    /// How many readers there have been: only the latest reads.
+    pub readers: u64,
+    delivered: BTreeMap<u16, VecDeque<Delivered>>,
+    /// Every record up to here has been delivered, skipped or dropped by this process.
+    read_through: u64,
+    /// When the record at `read_through` was appended.
+    read_ms: i64,
+    expired_before_ms: Option<i64>,
+}
+
+impl State {
+    /// Makes room for `bytes`, if there is or can be any.
+    pub(super) fn reserve(&mut self, bytes: u64) -> Result<(), ReserveError> {
+        if self.closing || self.stopped {
+            return Err(ReserveError::Closed);
+        }
+        if let Some(reason) = &self.failed {
+            let reason = reason.clone();
+            return Err(ReserveError::Failed { reason });
+        }
+        if self.disk_full {
+            return Err(ReserveError::DiskFull);
+        }
+        let max_bytes = self.options.max_bytes;
+        if bytes.saturating_add(super::format::SEGMENT_HEADER_BYTES) > max_bytes {
+            return Err(ReserveError::TooLarge { bytes, max_bytes });
+        }
+        let waiting = self.waiting_bytes();
+        if let Some(free_bytes) = self.free_bytes {
+            let min_free_bytes = self.options.min_free_bytes;
+            if free_bytes.saturating_sub(waiting).saturating_sub(bytes) < min_free_bytes {
+                return Err(ReserveError::DiskLow {
+                    free_bytes,
+                    min_free_bytes,
+                });
+            }
+        }
+        let fits_in_memory = waiting == 0 || waiting + bytes <= MAX_PENDING_BYTES;
+        if !fits_in_memory || !self.make_room(bytes) {
+            return Err(ReserveError::Full {
+                used_bytes: self.disk_bytes() + waiting,
+                max_bytes,
+            });
+        }
+        self.reserved_bytes += bytes;
+        Ok(())
+    }
+
+    fn make_room(&mut self, bytes: u64) -> bool {
+        let needed = bytes + self.waiting_bytes();
+        loop {
+            let disk = self.disk_bytes();
+            if needed + disk <= self.options.max_bytes {
+                return true;
+            }
+            let idle = self.consumed_active_bytes();
+            if idle > 0 && needed + disk - idle <= self.options.max_bytes {
+                self.start_segment = true;
+                return true;
+            }
+            if self.options.on_full == OnFull::Refuse || !self.drop_oldest_segment(Drop::Full) {
+                return false;
+            }
+        }
+    }
+
+    /// Bytes of the unsealed segment, if nothing in it is needed.
+    fn consumed_active_bytes(&self) -> u64 {
+        let active = self.segments.back().filter(|last| !last.sealed);
+        active
+            .filter(|active| active.queued.records == 0)
+            .map_or(0, |active| active.file_bytes)
+    }
+
+    fn waiting_bytes(&self) -> u64 {
+        self.reserved_bytes + self.pending.bytes() + self.writing_bytes
+    }
+
+    fn disk_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.file_bytes).sum()
+    }
+
+    /// All records of `stream` up to `position` that were read are done.
+    pub(super) fn acknowledge(&mut self, stream: u16, position: u64) {
+        while let Some(record) = self
+            .delivered
+            .get_mut(&stream)
+            .and_then(|records| records.pop_front_if(|front| front.position <= position))
+        {
+            self.settle(record.position, record.tally);
+            self.counters.acknowledged += record.tally;
+            self.progress.acknowledged.insert(stream, record.position);
+            self.progress_changed = true;
+        }
+        if self.delivered.get(&stream).is_some_and(VecDeque::is_empty) {
+            self.delivered.remove(&stream);
+        }
+    }
+
+    /// One record less is queued.
+    fn settle(&mut self, position: u64, tally: Tally) {
+        let after = self
+            .segments
+            .partition_point(|segment| segment.first <= position);
+        let Some(at) = after.checked_sub(1) else {
+            return;
+        };
+        self.segments[at].queued.remove(tally);
+        self.remove_if_consumed(at);
+    }
+
+    pub(super) fn remove_if_consumed(&mut self, at: usize) {
+        let segment = &self.segments[at];
+        if segment.sealed && segment.queued.records == 0 {
+            self.consumed.push(segment.first);
+            self.segments.remove(at);
+        }
+    }
+
+    /// Drops what is left in the oldest segment that has something left; false if there is none.
+    fn drop_oldest_segment(&mut self, why: Drop) -> bool {
+        let Some(at) = self
+            .segments
+            .iter()
+            .position(|segment| segment.queued.records > 0)
+        else {
+            return false;
+        };
+        let segment = &mut self.segments[at];
+        let (last, dropped) = (segment.last, std::mem::take(&mut segment.queued));
+        match why {
+            Drop::Full => self.counters.dropped_full += dropped,
+            Drop::Age => self.counters.dropped_age += dropped,
+            Drop::Purge => self.counters.purged += dropped,
+        }
+        self.progress.dropped_through = self.progress.dropped_through.max(last);
+        self.progress_changed = true;
+        for records in self.delivered.values_mut() {
+            while records
+                .pop_front_if(|front| front.position <= last)
+                .is_some()
+            {}
+        }
+        self.delivered.retain(|_, records| !records.is_empty());
+        self.remove_if_consumed(at);
+        true
+    }
+
+    /// Drops segments all of whose records were appended before `now_ms - max_age`, and has the
+    /// reader drop the records of others that were.
+    pub(super) fn expire(&mut self, now_ms: i64) {
+        let Some(max_age) = self.options.max_age else {
+            self.expired_before_ms = None;
+            return;
+        };
+        let max_age_ms = i64::try_from(max_age.as_millis()).unwrap_or(i64::MAX);
+        let before_ms = now_ms.saturating_sub(max_age_ms);
+        self.expired_before_ms = Some(before_ms);
+        let is_expired = |segment: &Segment| segment.newest_ms < before_ms;
+        while self
+            .segments
+            .iter()
+            .find(|segment| segment.queued.records > 0)
+            .is_some_and(is_expired)
+        {
+            self.drop_oldest_segment(Drop::Age);
+        }
+    }
+
+    /// Drops everything that is durable.
+    pub(super) fn purge(&mut self) -> Tally {
+        let before = self.counters.purged;
+        while self.drop_oldest_segment(Drop::Purge) {}
+        let mut purged = self.counters.purged;
+        purged.remove(before);
+        purged
+    }
+
+    /// Decides about a record that was read.
+    pub(super) fn deliver(&mut self, header: &RecordHeader) -> Delivery {
+        let position = header.position;
+        if position <= self.read_through {
+            let records = self.delivered.get(&header.stream);
+            let again = records.is_some_and(|records| {
+                records
+                    .binary_search_by_key(&position, |record| record.position)
+                    .is_ok()
+            });
+            return if again {
+                Delivery::Deliver
+            } else {
+                Delivery::Skip
+            };
+        }
+        self.read_through = position;
+        self.read_ms = header.appended_ms;
+        if position <= self.progress.settled_through(header.stream) {
+            return Delivery::Skip;
+        }
+        if self
+            .expired_before_ms
+            .is_some_and(|before_ms| header.appended_ms < before_ms)
+        {
+            self.settle(position, header.tally());
+            self.counters.dropped_age += header.tally();
+            return Delivery::Skip;
+        }
+        self.delivered
+            .entry(header.stream)
+            .or_default()
+            .push_back(Delivered {
+                position,
+                appended_ms: header.appended_ms,
+                tally: header.tally(),
+            });
+        Delivery::Deliver
+    }
+
+    /// What the reader number `reader` does next, when it has read segment `first` up to `offset`.
+    pub(super) fn plan(&mut self, reader: u64, first: u64, offset: u64) -> Plan {
+        if self.closing || reader != self.readers {
+            return Plan::Stop;
+        }
+        let at = self
+            .segments
+            .partition_point(|segment| segment.first < first);
+        let Some(segment) = self.segments.get(at) else {
+            return Plan::Wait;
+        };
+        if segment.first != first {
+            return Self::plan_start(segment);
+        }
+        if offset < segment.data_end {
+            let end = segment.data_end;
+            return Plan::Read { first, offset, end };
+        }
+        match self.segments.get(at + 1) {
+            Some(next) if segment.sealed => Self::plan_start(next),
+            _ => Plan::Wait,
+        }
+    }
+
+    fn plan_start(segment: &Segment) -> Plan {
+        if segment.data_end <= super::format::SEGMENT_HEADER_BYTES {
+            return Plan::Wait;
+        }
+        Plan::Read {
+            first: segment.first,
+            offset: super::format::SEGMENT_HEADER_BYTES,
+            end: segment.data_end,
+        }
+    }
+
+    /// Where the durable records of the segment `first` end.
+    pub(super) fn data_end(&self, first: u64) -> Option<u64> {
+        let found = self
+            .segments
+            .binary_search_by_key(&first, |segment| segment.first);
+        found.ok().map(|at| self.segments[at].data_end)
+    }
+
+    /// The positions that records of the segment `first` can have.
+    pub(super) fn bounds(&self, first: u64) -> super::segment::Bounds {
+        let after = self
+            .segments
+            .partition_point(|segment| segment.first <= first);
+        let next = self.segments.get(after);
+        super::segment::Bounds {
+            above: first.saturating_sub(1),
+            below: next.map_or(u64::MAX, |next| next.first),
+        }
+    }
+
+    /// After damage was met while reading the segment `first` to its end: what is queued of it is
+    /// what was read and not acknowledged, and the rest is lost. False if it is still written to.
+    pub(super) fn reconcile(&mut self, first: u64) -> bool {
+        let found = self
+            .segments
+            .binary_search_by_key(&first, |segment| segment.first);
+        let Ok(at) = found else {
+            return true;
+        };
+        let segment = &mut self.segments[at];
+        if !segment.sealed {
+            return false;
+        }
+        let mut readable = Tally::default();
+        for records in self.delivered.values() {
+            for record in records {
+                if segment.first <= record.position && record.position <= segment.last {
+                    readable += record.tally;
+                }
+            }
+        }
+        let mut lost = std::mem::replace(&mut segment.queued, readable);
+        lost.remove(readable);
+        self.counters.lost += lost;
+        self.remove_if_consumed(at);
+        true
+    }
+
+    pub(super) fn stats(&self) -> Stats {
+        let mut queued = Tally::default();
+        for segment in &self.segments {
+            queued += segment.queued;
+        }
+        Stats {
+            queued,
+            disk_bytes: self.disk_bytes(),
+            segments: self.segments.len(),
+            oldest_ms: self.oldest_ms(),
+            failed: self.failed.clone(),
+            disk_full: self.disk_full,
+            ..self.counters.clone()
+        }
+    }
+
+    fn oldest_ms(&self) -> Option<i64> {
+        let in_flight = self.delivered.values().filter_map(VecDeque::front);
+        if let Some(oldest_ms) = in_flight.map(|record| record.appended_ms).min() {
+            return Some(oldest_ms);
+        }
+        let segment = self
+            .segments
+            .iter()
+            .find(|segment| segment.queued.records > 0)?;
+        if segment.first <= self.read_through {
+            // What is queued comes after what was read, which was all acknowledged.
+            return Some(segment.oldest_ms.max(self.read_ms));
+        }
+        Some(segment.oldest_ms)
+    }
+}
+
+/// Bytes that a record with `payload_bytes` takes in a segment.
+pub(super) fn stored_bytes(payload_bytes: usize) -> u64 {
+    (RECORD_HEADER_BYTES as u64).saturating_add(payload_bytes as u64)
+}

@@ -1,0 +1,191 @@
+//! Receiving remote write 1.0: `POST /api/v1/write`.
+//!
+//! Every bound is checked before the memory is taken: the body's announced length before it is
+//! read, the decompressed length before it is decompressed, the number of requests in hand before
+//! either. Decompressing and routing leave the reactor; as many requests as there are processors
+//! do so at the same time.
+//!
+//! | answer | when |
+//! |---|---|
+//! | 204 | every route that the request concerns has it durable, or none wants any of it |
+//! | 400 | snappy, protobuf or labels are not valid: the body says what and where |
+//! | 413 | the body is over `max_body_size`, or would be over `max_decoded_size` |
+//! | 415 | a content type, protobuf message or encoding that is not supported |
+//! | 503 | a queue is full or failing, or too many requests are in hand: come back after `Retry-After` |
+//!
+//! Specification: [remote write 1.0](https://prometheus.io/docs/specs/prw/remote_write_spec/).
+
+mod answer;
+pub mod config;
+mod media;
+mod metrics;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::post;
+use bytes::Bytes;
+use http::HeaderMap;
+use http::header::CONTENT_LENGTH;
+use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
+
+pub use answer::Refusal;
+pub use config::Config;
+pub use metrics::ReceiveMetrics;
+
+use crate::http::read_bounded;
+use crate::remote_write::snappy;
+use crate::route::Router;
+
+/// How long a request waits for its turn before it is told to come back.
+const TURN: Duration = Duration::from_secs(2);
+/// A decompression buffer larger than this is not kept for the next request, in bytes.
+const KEPT_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
+/// What handles writes: bounds, and the router of the current configuration.
+#[derive(Debug)]
+pub struct Receiver {
+    current: ArcSwap<Current>,
+    /// Decompressing and routing at the same time.
+    processors: Semaphore,
+    requests: TaskTracker,
+    metrics: ReceiveMetrics,
+}
+
+/// What a reload replaces as a whole.
+#[derive(Debug)]
+struct Current {
+    config: Config,
+    router: Arc<Router>,
+    in_hand: Semaphore,
+}
+
+impl Receiver {
+    /// Receives for `router`.
+    #[must_use]
+    pub fn new(config: Config, router: Arc<Router>, metrics: ReceiveMetrics) -> Arc<Self> {
+        let processors = std::thread::available_parallelism().map_or(1, usize::from);
+        Arc::new(Self {
+            current: ArcSwap::from_pointee(Current::new(config, router)),
+            processors: Semaphore::new(processors),
+            requests: TaskTracker::new(),
+            metrics,
+        })
+    }
+
+    /// Routes with `router` from now on; requests in hand finish with the one before.
+    pub fn reload(&self, config: Config, router: Arc<Router>) {
+        self.current.store(Arc::new(Current::new(config, router)));
+    }
+
+    /// Refuses requests from now on (503, so that senders keep them) and waits for those in hand.
+    pub async fn stop(&self) {
+        self.requests.close();
+        self.requests.wait().await;
+    }
+
+    /// The HTTP route of this receiver.
+    #[must_use]
+    pub fn service(self: &Arc<Self>) -> axum::Router {
+        axum::Router::new()
+            .route("/api/v1/write", post(write))
+            .with_state(Arc::clone(self))
+    }
+
+    async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<(), Refusal> {
+        let current = self.current.load_full();
+        if self.requests.is_closed() {
+            return Err(Refusal::Stopping);
+        }
+        let _in_hand = self.requests.token();
+        media::check(headers)?;
+        let _turn = current.turn().await?;
+        let announced = headers
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let limit = current.config.max_body_size.bytes();
+        let body = timeout(
+            current.config.request_timeout.into(),
+            read_bounded(body, announced, limit),
+        );
+        let body = body.await.map_err(|_| Refusal::TooSlow)??;
+        self.metrics.body(body.len());
+        self.process(Arc::clone(&current), body).await
+    }
+
+    async fn process(&self, current: Arc<Current>, body: Bytes) -> Result<(), Refusal> {
+        let processor = self
+            .processors
+            .acquire()
+            .await
+            .expect("the semaphore is never closed");
+        let routing = tokio::task::spawn_blocking(move || current.route(&body));
+        let delivery = routing.await.map_err(Refusal::Panicked)?;
+        drop(processor);
+        delivery?.commit().await.map_err(Refusal::NotTaken)
+    }
+}
+
+impl Current {
+    fn new(config: Config, router: Arc<Router>) -> Self {
+        let in_hand = Semaphore::new(config.max_requests_in_flight);
+        Self {
+            config,
+            router,
+            in_hand,
+        }
+    }
+
+    async fn turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
+        let turn = timeout(TURN, self.in_hand.acquire())
+            .await
+            .map_err(|_| Refusal::TooMany)?;
+        Ok(turn.expect("the semaphore is never closed"))
+    }
+
+    fn route(&self, body: &[u8]) -> Result<crate::route::Delivery, Refusal> {
+        thread_local! {
+            static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+        }
+        let limit = self.config.max_decoded_size.bytes();
+        BUFFER.with_borrow_mut(|buffer| {
+            let request = snappy::decompress(body, limit, buffer)?;
+            let routed = self.router.route(request);
+            if buffer.len() > KEPT_BUFFER_BYTES {
+                *buffer = Vec::new();
+            }
+            Ok(routed?)
+        })
+    }
+}
+
+async fn write(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
+    let start = Instant::now();
+    let (parts, body) = request.into_parts();
+    let outcome = receiver.receive(&parts.headers, body).await;
+    receiver.metrics.answered(&outcome, start.elapsed());
+    match outcome {
+        Ok(()) => http::StatusCode::NO_CONTENT.into_response(),
+        Err(refusal) => {
+            if let Some(suppressed) = receiver.metrics.refusals_logged.permit() {
+                let error = refusal.words();
+                tracing::warn!(
+                    reason = refusal.reason(),
+                    suppressed,
+                    error,
+                    "refused a write"
+                );
+            }
+            refusal.into_response()
+        }
+    }
+}
