@@ -88,7 +88,7 @@ impl<'n> NodeDeserializer<'n> {
         let found = match &self.node.content {
             Content::Null => "nothing",
             // Not the text itself: it could be a secret.
-            Content::Scalar(_) => "another text",
+            Content::Scalar(_) => "a text",
             Content::Sequence(_) => "a list",
             Content::Mapping(_) => "a mapping",
         };
@@ -104,7 +104,19 @@ impl<'n> NodeDeserializer<'n> {
                            key that ends in `_file`";
             return Err(de::Error::custom(message));
         }
-        self.node.text().ok_or_else(|| self.mismatch("a text"))
+        match self.node.content {
+            // As in Go.
+            Content::Null => Ok(""),
+            _ => self.node.text().ok_or_else(|| self.mismatch("a text")),
+        }
+    }
+
+    /// What is expected of a scalar that is something else.
+    fn wrong_scalar(self, expected: &str) -> Error {
+        match self.node.content {
+            Content::Scalar(_) => de::Error::custom(format!("expected {expected}")),
+            _ => self.mismatch(expected),
+        }
     }
 
     fn of(self, node: &'n Node) -> Self {
@@ -146,13 +158,13 @@ impl<'n, 'de> Deserializer<'de> for NodeDeserializer<'n> {
         {
             "true" | "yes" | "on" => visitor.visit_bool(true),
             "false" | "no" | "off" => visitor.visit_bool(false),
-            _ => Err(self.mismatch("true or false")),
+            _ => Err(self.wrong_scalar("true or false")),
         }
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
         let number = self.node.text().and_then(|text| text.parse().ok());
-        visitor.visit_u64(number.ok_or_else(|| self.mismatch("a whole number"))?)
+        visitor.visit_u64(number.ok_or_else(|| self.wrong_scalar("a whole number, 0 or more"))?)
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
@@ -232,7 +244,10 @@ impl<'n, 'de> Deserializer<'de> for NodeDeserializer<'n> {
                     .note(key.id, format!("`{written}` is given twice"));
                 continue;
             }
-            pairs.push((field, key, value));
+            // A key without a value is as good as none, but Prometheus wants actions said.
+            if !matches!(value.content, Content::Null) || *field == "action" {
+                pairs.push((field, key, value));
+            }
         }
         visitor.visit_map(Pairs::new(self, pairs))
     }

@@ -11,7 +11,7 @@ use crate::queue;
 use crate::receive;
 use crate::relabel::RuleConfig;
 use crate::send::config::{MetadataConfig, QueueConfig};
-use crate::settings::{ByteSize, Duration, HttpUrl, Secret};
+use crate::settings::{ByteSize, Duration, HttpUrl, Secret, positive};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
@@ -43,8 +43,10 @@ pub(super) struct Global {
 pub(super) struct RemoteWrite {
     #[serde(default)]
     pub(super) name: Option<String>,
-    pub(super) url: HttpUrl,
-    #[serde(default = "thirty_seconds")]
+    /// Not optional; but an entry without it is read to its end, for its other mistakes.
+    #[serde(default)]
+    pub(super) url: Option<HttpUrl>,
+    #[serde(default = "thirty_seconds", deserialize_with = "positive")]
     pub(super) remote_timeout: Duration,
     #[serde(default, serialize_with = "hide_values")]
     pub(super) headers: BTreeMap<String, String>,

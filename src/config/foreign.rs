@@ -7,7 +7,7 @@ use super::yaml::Node;
 
 /// What promrelay does with such a key.
 #[derive(Clone, Copy, Debug)]
-enum Foreign {
+pub(super) enum Foreign {
     /// Nothing, yet.
     Unsupported,
     /// Nothing; this is what to write instead.
@@ -19,7 +19,7 @@ enum Foreign {
 use Foreign::{Fixed, Instead, Unsupported};
 
 /// The type that reads the mapping, the key in Prometheus' spelling, what to do with it.
-const KEYS: &[(&str, &[&str], Foreign)] = &[
+pub(super) const KEYS: &[(&str, &[&str], Foreign)] = &[
     (
         "File",
         &[

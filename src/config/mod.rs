@@ -154,14 +154,12 @@ fn finish(mut file: File, root: &Node, name: &str, findings: &Findings) -> Confi
     routes::check_queue(&file.queue, routes::value_at(root, &["queue"]), findings);
     let labels = external_labels(&file, root, findings);
     file.queue = file.queue.or_built_in();
-    for entry in &mut file.remote_write {
+    let elements = entries.elements().iter();
+    let nodes: Vec<_> = elements.filter(|node| findings.reads(node)).collect();
+    for (entry, node) in file.remote_write.iter_mut().zip(&nodes) {
+        routes::check_queue(&entry.queue, routes::value_at(node, &["queue"]), findings);
         entry.queue = entry.queue.or(file.queue);
     }
-    let nodes: Vec<_> = entries
-        .elements()
-        .iter()
-        .filter(|node| findings.reads(node))
-        .collect();
     let directory = Path::new(name).parent().unwrap_or(Path::new(""));
     let routes = routes::build(&mut file.remote_write, &nodes, directory, findings);
     Config {

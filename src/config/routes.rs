@@ -11,7 +11,7 @@ use super::{names, spelling};
 use crate::route;
 use crate::send;
 use crate::send::config::{Auth, SecretSource};
-use crate::settings::{ByteSize, Duration, Secret};
+use crate::settings::{ByteSize, Secret};
 
 /// Headers that are not the user's to set: the protocol's own and the connection's.
 const RESERVED_HEADERS: [&str; 19] = [
@@ -51,11 +51,16 @@ pub(super) fn build(
     for (entry, node) in entries.iter().zip(nodes) {
         let checker = Checker { node, findings };
         checker.check(entry);
+        let (headers, auth) = (checker.headers(entry), checker.auth(entry, directory));
+        let Some(url) = entry.url.clone() else {
+            checker.no_url();
+            continue;
+        };
         let send = send::Config {
-            url: entry.url.clone(),
+            url,
             remote_timeout: entry.remote_timeout.into(),
-            headers: checker.headers(entry),
-            auth: checker.auth(entry, directory),
+            headers,
+            auth,
             follow_redirects: entry.follow_redirects,
             queue_config: entry.queue_config,
             metadata_config: entry.metadata_config,
@@ -111,14 +116,8 @@ impl Checker<'_> {
     }
 
     fn check(self, entry: &RemoteWrite) {
-        if entry.remote_timeout == Duration::default() {
-            self.note(&["remote_timeout"], "`remote_timeout` must be positive");
-        }
-        check_queue(&entry.queue, value_at(self.node, &["queue"]), self.findings);
-        if self
-            .findings
-            .is_incomplete(value_at(self.node, &["queue_config"]))
-        {
+        let node = value_at(self.node, &["queue_config"]);
+        if self.findings.is_incomplete(node) {
             return;
         }
         let queue = &entry.queue_config;
@@ -135,6 +134,16 @@ impl Checker<'_> {
                 queue.min_shards, queue.max_shards
             );
             self.note(&["queue_config", "min_shards"], message);
+        }
+    }
+
+    /// Says that there is no URL, unless there was one that could not be read.
+    fn no_url(self) {
+        let written = value_at(self.node, &["url"]);
+        if written.id == self.node.id {
+            self.note(&[], "`url` is missing: where does this route send to?");
+        } else if self.findings.reads(written) {
+            self.note(&["url"], "url for remote_write is empty");
         }
     }
 

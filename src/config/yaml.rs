@@ -16,6 +16,8 @@ use serde::de::{
 /// What a document may hold, aliases counted as often as they are used.
 const MAX_NODES: usize = 500_000;
 const MERGE_KEY: &str = "<<";
+/// How messages of this module begin, for where the library puts a path before them.
+const OWN_MESSAGES: [&str; 2] = ["the YAML tag", "the file holds"];
 
 /// A value, a list or a mapping of a document.
 #[derive(Clone, Debug)]
@@ -159,6 +161,11 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_unit<E: serde::de::Error>(self) -> Result<Node, E> {
+        self.node(Content::Null)
+    }
+
+    /// What an empty document is.
+    fn visit_none<E: serde::de::Error>(self) -> Result<Node, E> {
         self.node(Content::Null)
     }
 
@@ -348,13 +355,14 @@ impl SyntaxError {
             let message = "a tab: YAML is indented with spaces".to_owned();
             return Self { place, message };
         }
-        // The library repeats the place, and names the path if the text was readable so far.
-        let own = format!(" at line {} column {}", place.line, place.column);
-        let message = words.replacen(&own, "", 1);
-        Self {
-            place,
-            message: format!("not valid YAML: {message}"),
-        }
+        let again = format!(" at line {} column {}", place.line, place.column);
+        let words = words.replacen(&again, "", 1);
+        let own = OWN_MESSAGES.iter().find_map(|begin| words.find(begin));
+        let message = match own {
+            Some(own) => words.get(own..).unwrap_or_default().to_owned(),
+            None => format!("not valid YAML: {words}"),
+        };
+        Self { place, message }
     }
 }
 

@@ -6,10 +6,10 @@ use std::time;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue};
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::settings::{Duration, HttpUrl, Secret};
+use crate::settings::{Duration, HttpUrl, Secret, positive};
 
 /// The lanes of a route that says nothing of shards.
 const DEFAULT_LANES: u64 = 4;
@@ -58,8 +58,10 @@ pub struct QueueConfig {
     /// How long a sample may wait for a request to fill.
     pub batch_send_deadline: Duration,
     /// The first pause before a request is sent again; each further one is twice as long.
+    #[serde(deserialize_with = "positive")]
     pub min_backoff: Duration,
     /// The longest pause.
+    #[serde(deserialize_with = "positive")]
     pub max_backoff: Duration,
     /// Whether a request that was answered 429 is sent again. Prometheus' default is false, which
     /// loses the samples.
@@ -200,16 +202,6 @@ impl SecretSource {
                 })
             }
         }
-    }
-}
-
-/// A count of something of which there must be at least one.
-fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-    let count = u64::deserialize(deserializer)?;
-    if count > 0 {
-        Ok(count)
-    } else {
-        Err(de::Error::custom("must be positive"))
     }
 }
 
