@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use crate::exposition::Exposition;
+use crate::exposition::{Exposition, INSTANCE_16, INSTANCE_31};
 use crate::peers::{ITSELF, Peer, installed};
 use crate::process::{eventually, settles};
 use crate::recorder::Recorder;
@@ -43,13 +43,12 @@ fn relay_config(recorder: &Recorder) -> String {
     config
 }
 
-/// The samples of `up` of the fixture's job.
+/// The samples of `up` of the fixtures' job.
 fn up(recorder: &Recorder) -> Samples {
-    let mut samples = recorder.samples("/direct/everything");
-    samples.0.retain(|series, _| {
-        series.contains(r#"__name__="up""#) && series.contains(r#"job="node-exporter""#)
-    });
-    samples
+    recorder
+        .samples("/direct/everything")
+        .only("__name__", "up")
+        .only("job", "node-exporter")
 }
 
 async fn scraped_for(recorder: &Recorder, span: Duration) -> i64 {
@@ -92,14 +91,21 @@ fn assert_substantial(recorder: &Recorder, cut_ms: i64) {
         samples
     };
     let (container, node, everything) = (relayed(&CONTAINER), relayed(&NODE), relayed(&EVERYTHING));
-    assert_eq!(container.series(), 12);
-    assert_eq!(node.series(), 81);
-    assert!(
-        container.count() >= 12 * 25,
-        "container has {} samples",
-        container.count()
-    );
-    assert!(node.count() >= 81 * 25, "node has {} samples", node.count());
+    let expected = [
+        (&container, INSTANCE_16, 12),
+        (&container, INSTANCE_31, 12),
+        (&node, INSTANCE_16, 81),
+        (&node, INSTANCE_31, 76),
+    ];
+    for (samples, instance, series) in expected {
+        let samples = samples.clone().only("instance", instance);
+        assert_eq!(samples.series(), series, "{instance}");
+        assert!(
+            samples.count() >= series * 25,
+            "{instance}: {} samples",
+            samples.count()
+        );
+    }
     assert!(
         everything.series() > 1000,
         "everything has {} series",

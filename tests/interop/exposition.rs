@@ -1,4 +1,4 @@
-//! A scrape target that serves the `windows_exporter` fixture, with other values at each scrape.
+//! Scrape targets: two `windows_exporter`s with other values at each scrape, and odd values.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -11,7 +11,13 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
-const WINDOWS: &str = include_str!("../fixtures/windows_exporter-0.16.0.prom");
+const WINDOWS_16: &str = include_str!("../../src/cli/demo/windows_exporter-0.16.0.prom");
+const WINDOWS_31: &str = include_str!("../fixtures/windows_exporter-0.31.prom");
+
+/// The `instance` of the older exporter, of which the chart's routes keep 12 and 81 series.
+pub(crate) const INSTANCE_16: &str = "windows-0.16";
+/// The `instance` of the newer exporter, of which the chart's routes keep 12 and 76 series.
+pub(crate) const INSTANCE_31: &str = "windows-0.31";
 
 /// Values and labels that are easily damaged on the way.
 const ODD: &str = r#"odd_value{is="nan"} NaN
@@ -42,11 +48,12 @@ struct Scrapes {
 }
 
 impl Exposition {
-    /// Serves `/windows` and `/odd`.
+    /// Serves all targets.
     pub(crate) async fn start() -> Exposition {
         let state = Arc::new(Scrapes::default());
         let router = Router::new()
-            .route("/windows", get(windows))
+            .route("/16", get(async |state| windows(WINDOWS_16, state)))
+            .route("/31", get(async |state| windows(WINDOWS_31, state)))
             .route("/odd", get(async || ODD))
             .with_state(Arc::clone(&state));
         let listener = TcpListener::bind("127.0.0.1:0")
@@ -65,7 +72,7 @@ impl Exposition {
         }
     }
 
-    /// Answers scrapes of `/windows` with an error from now on, so that its series go stale.
+    /// Answers scrapes of the `windows_exporter`s with an error from now on, so that its series go stale.
     pub(crate) fn break_down(&self) {
         self.state.broken.store(true, Ordering::Relaxed);
     }
@@ -75,26 +82,29 @@ impl Exposition {
         self.state.broken.store(false, Ordering::Relaxed);
     }
 
-    /// A Prometheus scrape job for `/windows`, as the chart names it, and one for `/odd`.
+    /// The scrape jobs of Prometheus: both exporters as the chart names them, and the odd values.
     pub(crate) fn jobs(&self) -> String {
-        let job = |name: &str, path: &str| {
+        let job = |path: &str, job: &str, instance: &str| {
             format!(
-                "  - {{job_name: {name}, metrics_path: {path}, \
-                 static_configs: [{{targets: ['{}']}}]}}\n",
+                "  - job_name: {instance}\n    metrics_path: /{path}\n    \
+                 static_configs: [{{targets: ['{}'], \
+                 labels: {{job: {job}, instance: {instance}}}}}]\n",
                 self.address
             )
         };
-        job("node-exporter", "/windows") + &job("odd", "/odd")
+        job("16", "node-exporter", INSTANCE_16)
+            + &job("31", "node-exporter", INSTANCE_31)
+            + &job("odd", "odd", "odd")
     }
 }
 
-async fn windows(State(state): State<Arc<Scrapes>>) -> Result<String, StatusCode> {
+fn windows(exposition: &str, State(state): State<Arc<Scrapes>>) -> Result<String, StatusCode> {
     if state.broken.load(Ordering::Relaxed) {
         return Err(StatusCode::SERVICE_UNAVAILABLE);
     }
     let scrape = state.count.fetch_add(1, Ordering::Relaxed);
     let mut text = String::new();
-    for line in WINDOWS.lines() {
+    for line in exposition.lines() {
         match line.rsplit_once(' ') {
             Some((series, value)) if !line.starts_with('#') => {
                 let value: f64 = value.parse().expect("a fixture's value is a number");

@@ -4,7 +4,7 @@ use std::env;
 use std::fs;
 use std::io::{Write as _, stderr};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus};
+use std::process::ExitStatus;
 
 use tempfile::TempDir;
 
@@ -23,7 +23,9 @@ pub(crate) struct Peer {
     /// `127.0.0.1:port`.
     pub(crate) address: String,
     process: Process,
-    _directory: TempDir,
+    program: PathBuf,
+    arguments: Vec<String>,
+    directory: TempDir,
 }
 
 impl Peer {
@@ -89,21 +91,20 @@ impl Peer {
         config: &str,
         arguments: impl FnOnce(&str) -> Vec<String>,
     ) -> Peer {
-        let program = program
-            .as_ref()
-            .unwrap_or_else(|| panic!("{name} is not installed"));
+        let program = program.unwrap_or_else(|| panic!("{name} is not installed"));
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let address = format!("127.0.0.1:{}", free_port());
         let config = config.replace(ITSELF, &address);
         fs::write(directory.path().join("config.yml"), config).expect("a file can be written");
         let program = fs::canonicalize(program).expect("the program exists");
-        let mut command = Command::new(program);
-        command.args(arguments(&address));
-        let process = Process::start(name, &mut command, directory.path());
+        let arguments = arguments(&address);
+        let process = Process::start(name, &program, &arguments, directory.path());
         Peer {
             address,
             process,
-            _directory: directory,
+            program,
+            arguments,
+            directory,
         }
     }
 
@@ -116,6 +117,15 @@ impl Peer {
     /// The URL of a path that begins with `/`.
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
+    }
+
+    /// Kills promrelay with SIGKILL, and starts it again on the same port and directory.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        self.process.kill();
+        let directory = self.directory.path();
+        self.process = Process::start("promrelay", &self.program, &self.arguments, directory);
+        let url = self.url("/-/ready");
+        self.process.ready(&url).await;
     }
 
     /// Ends it with SIGTERM and returns how it ended.

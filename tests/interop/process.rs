@@ -1,6 +1,6 @@
 //! Programs as children of the test, and waiting for what they do.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -19,12 +19,19 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Starts a program with its output in `directory`.
-    pub(crate) fn start(name: &'static str, command: &mut Command, directory: &Path) -> Process {
+    /// Starts a program in `directory`, with its output there too.
+    pub(crate) fn start(
+        name: &'static str,
+        program: &Path,
+        arguments: &[String],
+        directory: &Path,
+    ) -> Process {
         let log = directory.join("log");
-        let output = File::create(&log).expect("a log file can be created");
+        let output = OpenOptions::new().create(true).append(true).open(&log);
+        let output = output.expect("a log file can be opened");
         let errors = output.try_clone().expect("a file handle can be cloned");
-        let child = command
+        let child = Command::new(program)
+            .args(arguments)
             .env("NO_PROXY", "127.0.0.1")
             .current_dir(directory)
             .stdin(Stdio::null())
@@ -63,6 +70,12 @@ impl Process {
             async || self.child.try_wait().expect("a child can be waited for"),
         )
         .await
+    }
+
+    /// Ends the program at once, as a crash would.
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().expect("a child can be killed");
+        self.child.wait().expect("a child can be waited for");
     }
 
     fn last_words(&self) -> String {

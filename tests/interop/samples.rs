@@ -31,6 +31,13 @@ impl Samples {
         self
     }
 
+    /// The series that have this label.
+    pub(crate) fn only(mut self, name: &str, value: &str) -> Samples {
+        let label = format!("{name}={value:?}");
+        self.0.retain(|series, _| series.contains(&label));
+        self
+    }
+
     /// The number of series.
     pub(crate) fn series(&self) -> usize {
         self.0.len()
