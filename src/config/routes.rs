@@ -227,7 +227,7 @@ impl Checker<'_> {
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
     let parsed = HeaderName::try_from(name);
-    let parsed = parsed.map_err(|_| format!("`{name}` is not a valid header name"))?;
+    let parsed = parsed.map_err(|_why| format!("`{name}` is not a valid header name"))?;
     if parsed == http::header::AUTHORIZATION {
         return Err(format!(
             "`{name}` is set by `basic_auth` or `authorization`, not here"
@@ -239,7 +239,8 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> 
         ));
     }
     let value = HeaderValue::try_from(value);
-    let mut value = value.map_err(|_| format!("the value of `{name}` cannot stand in a header"))?;
+    let mut value =
+        value.map_err(|_why| format!("the value of `{name}` cannot stand in a header"))?;
     value.set_sensitive(true);
     Ok((parsed, value))
 }

@@ -184,7 +184,7 @@ impl Auth {
                 format!("{scheme} {}", credentials.read().await?)
             }
         };
-        let mut value = HeaderValue::try_from(text).map_err(|_| AuthError::NotAHeader)?;
+        let mut value = HeaderValue::try_from(text).map_err(|_why| AuthError::NotAHeader)?;
         value.set_sensitive(true);
         Ok(Some(value))
     }

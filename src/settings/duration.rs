@@ -63,7 +63,7 @@ impl FromStr for Duration {
                 .iter()
                 .position(|(name, _)| *name == unit)
                 .ok_or_else(invalid)?;
-            let number: u64 = number.parse().map_err(|_| invalid())?;
+            let number: u64 = number.parse().map_err(|_why| invalid())?;
             let milliseconds = number.checked_mul(units[at].1).ok_or_else(invalid)?;
             total = total.checked_add(milliseconds).ok_or_else(invalid)?;
             units = &units[at + 1..];
