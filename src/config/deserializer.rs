@@ -127,7 +127,7 @@ impl<'n> NodeDeserializer<'n> {
     }
 }
 
-impl<'n, 'de> Deserializer<'de> for NodeDeserializer<'n> {
+impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {

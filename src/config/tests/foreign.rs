@@ -14,7 +14,9 @@ fn every_foreign_key_is_named_where_it_stands() {
                 "RemoteWrite" => format!("{entry}, {key}: [1]}}]\n"),
                 "QueueConfig" => format!("{entry}, queue_config: {{{key}: [1]}}}}]\n"),
                 "BasicAuth" => format!("{entry}, basic_auth: {{{key}: [1]}}}}]\n"),
-                "Authorization" => format!("{entry}, authorization: {{credentials: c, {key}: [1]}}}}]\n"),
+                "Authorization" => {
+                    format!("{entry}, authorization: {{credentials: c, {key}: [1]}}}}]\n")
+                }
                 other => panic!("no place for the keys of {other}"),
             };
             let told = problems(&text);
