@@ -1,12 +1,12 @@
 //! Go's regexps (RE2 syntax) on Rust's `regex`, and Go's replacement templates.
 //!
 //! Prometheus compiles a relabel regex as `^(?s:RE)$` with Go's regexp package. Rust's engine has
-//! the same guarantees (linear time) but another dialect: [`translate`] writes a pattern so that it
+//! the same guarantees (linear time) but another dialect: `translate` writes a pattern so that it
 //! means here what it means there, and refuses what Go refuses. Both are specified in
 //! <https://github.com/google/re2/wiki/Syntax> and Go's `regexp/syntax`.
 //!
 //! Most relabel regexes are a few texts, or a prefix and anything. Those are compared, not run:
-//! [`Shape`] knows them.
+//! `Shape` knows them.
 
 mod class;
 mod shape;
@@ -19,6 +19,7 @@ mod tests;
 use std::sync::Arc;
 
 use regex::RegexBuilder;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
 use shape::Shape;
@@ -95,8 +96,24 @@ impl Regex {
         text: &str,
         templates: [&Template; N],
     ) -> Option<[String; N]> {
+        let literal = |template: &Template| template.literal().unwrap_or_default().to_owned();
+        if templates
+            .iter()
+            .all(|template| template.literal().is_some())
+        {
+            return self.is_match(text).then(|| templates.map(literal));
+        }
+        if self.shape.is_match(text) == Some(false) {
+            return None;
+        }
         let captures = self.compiled.captures(text)?;
         Some(templates.map(|template| template.expand(&captures, &self.names)))
+    }
+}
+
+impl Serialize for Regex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.source)
     }
 }
 

@@ -95,7 +95,7 @@ fn anything(hir: &Hir) -> Option<usize> {
                 && repetition.max.is_none()
                 && *repetition.sub == Hir::dot(Dot::AnyChar) =>
         {
-            Some(if repetition.min == 0 { 0 } else { 1 })
+            Some(usize::from(repetition.min > 0))
         }
         _ => None,
     }

@@ -84,8 +84,8 @@ impl Template {
                 Part::Text(text) => Some(text.as_str()),
                 Part::Number(number) => group(*number),
                 Part::Name(wanted) => {
-                    let named = names.iter().enumerate().filter(|(_, name)| *name == wanted);
-                    named.filter_map(|(index, _)| group(index + 1)).next()
+                    let mut same = (1..).zip(names).filter(|(_, name)| *name == wanted);
+                    same.find_map(|(number, _)| group(number))
                 }
             };
             expanded.push_str(text.unwrap_or_default());

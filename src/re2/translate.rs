@@ -15,10 +15,10 @@ use super::class;
 /// The most that a counted repetition may say, and that nested ones may multiply to, as in Go.
 const REPEAT_MAX: u32 = 1000;
 /// How deeply groups may nest.
-const DEPTH_MAX: usize = 250;
+const DEPTH_MAX: u32 = 250;
 /// How deeply syntax may nest in what is written out: a group can hold an alternation of
 /// concatenations of repetitions, each a level of its own.
-pub(super) const ENGINE_DEPTH_MAX: u32 = 4 * (DEPTH_MAX as u32 + 2);
+pub(super) const ENGINE_DEPTH_MAX: u32 = 4 * (DEPTH_MAX + 2);
 /// The flags that a group can set.
 const FLAGS: [char; 4] = ['i', 'm', 's', 'U'];
 
@@ -76,36 +76,34 @@ impl<'p> Translator<'p> {
         };
         let before_repeat = self.last_repeat.take();
         match first {
-            '(' => self.open(),
-            ')' => self.close(),
+            '(' => self.open()?,
+            ')' => self.close()?,
             '|' => self.alternate(),
-            '*' => self.repeat(&Repetition::new(1, 0, None), before_repeat),
-            '+' => self.repeat(&Repetition::new(1, 1, None), before_repeat),
-            '?' => self.repeat(&Repetition::new(1, 0, Some(1)), before_repeat),
+            '*' => self.repeat(&Repetition::new(1, 0, None), before_repeat)?,
+            '+' => self.repeat(&Repetition::new(1, 1, None), before_repeat)?,
+            '?' => self.repeat(&Repetition::new(1, 0, Some(1)), before_repeat)?,
             '{' => match Repetition::counted(self.rest) {
-                Some(repetition) => self.repeat(&repetition, before_repeat),
+                Some(repetition) => self.repeat(&repetition, before_repeat)?,
                 None => self.literal('{'),
             },
             '[' => {
                 let (class, rest) = class::translate(self.rest)?;
                 self.pattern.push_str(&class);
                 self.advance_to(rest);
-                Ok(())
             }
             '.' | '^' | '$' => {
                 self.pattern.push(first);
-                self.advance(first.len_utf8());
-                Ok(())
+                self.advance(1);
             }
-            '\\' => self.escape(),
+            '\\' => self.escape()?,
             other => self.literal(other),
         }
+        Ok(())
     }
 
-    fn literal(&mut self, character: char) -> Result<(), ParseError> {
+    fn literal(&mut self, character: char) {
         class::push_literal(&mut self.pattern, character);
         self.advance(character.len_utf8());
-        Ok(())
     }
 
     /// Steps over something that can be repeated.
@@ -143,7 +141,7 @@ impl<'p> Translator<'p> {
         // `(?i)` sets flags and opens nothing, `(?)` does not even that.
         if opening.starts_with('(') && !opening.ends_with(')') {
             self.groups.push(std::mem::take(&mut self.heaviest));
-            if self.groups.len() > DEPTH_MAX {
+            if self.groups.len() > DEPTH_MAX as usize {
                 return Err(ParseError::new("expression nests too deeply", self.source));
             }
         }
@@ -199,11 +197,10 @@ impl<'p> Translator<'p> {
         Ok(())
     }
 
-    fn alternate(&mut self) -> Result<(), ParseError> {
+    fn alternate(&mut self) {
         self.pattern.push('|');
         self.advance(1);
         self.atom = None;
-        Ok(())
     }
 
     /// A repetition, and the `?` that may make it lazy. `before` is what stood where another began
@@ -335,8 +332,9 @@ impl Repetition {
     }
 }
 
-/// The first `length` bytes of `text`, or a little more or less to end between characters.
+/// The first `length` bytes of `text`, or a little more to end between characters.
 fn excerpt(text: &str, length: usize) -> &str {
-    let end = text.len().min(length);
-    text.get(..text.ceil_char_boundary(end)).unwrap_or(text)
+    (length..text.len())
+        .find_map(|end| text.get(..end))
+        .unwrap_or(text)
 }

@@ -17,7 +17,8 @@ fn route(receiver: &Receiver, name: &str, more: &str) -> String {
     )
 }
 
-const KEEP_A: &str = "    write_relabel_configs: [{action: keep, source_labels: [__name__], regex: a.*}]\n";
+const KEEP_A: &str =
+    "    write_relabel_configs: [{action: keep, source_labels: [__name__], regex: a.*}]\n";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn series_go_to_the_routes_that_keep_them_with_the_protocols_headers() {
@@ -25,19 +26,30 @@ async fn series_go_to_the_routes_that_keep_them_with_the_protocols_headers() {
     let (a, all) = (route(&receiver, "a", KEEP_A), route(&receiver, "all", ""));
     let relay = Relay::start(&format!("remote_write:\n{a}{all}")).await;
     let stale = f64::from_bits(0x7ff0_0000_0000_0002);
-    relay.write(vec![series("a1", &[], 1, 1.0), series("b1", &[("x", "y")], 2, stale)]).await;
+    relay
+        .write(vec![
+            series("a1", &[], 1, 1.0),
+            series("b1", &[("x", "y")], 2, stale),
+        ])
+        .await;
     wait_for("both routes", async || receiver.samples("/all").len() == 2).await;
     wait_for("route a", async || receiver.samples("/a").len() == 1).await;
     assert_eq!(receiver.samples("/a"), [("__name__=a1".to_owned(), 1, 1.0)]);
     let all = receiver.samples("/all");
-    let b1 = all.iter().find(|(series, ..)| series == "__name__=b1,x=y").unwrap();
+    let b1 = all
+        .iter()
+        .find(|(series, ..)| series == "__name__=b1,x=y")
+        .unwrap();
     assert_eq!(b1.2.to_bits(), stale.to_bits());
     let headers = &receiver.arrivals("/a")[0].headers;
     for (name, value) in [
         ("content-encoding", "snappy"),
         ("content-type", "application/x-protobuf"),
         ("x-prometheus-remote-write-version", "0.1.0"),
-        ("user-agent", concat!("promrelay/", env!("CARGO_PKG_VERSION"))),
+        (
+            "user-agent",
+            concat!("promrelay/", env!("CARGO_PKG_VERSION")),
+        ),
     ] {
         assert_eq!(headers[name], value);
     }
@@ -59,7 +71,10 @@ async fn everything_adds_up() {
     receiver.answer("/all", [Answer::Status(StatusCode::BAD_REQUEST)]);
     for time in 0..50 {
         let x = (time % 3).to_string();
-        let series = vec![series("a", &[("x", &x)], time, 1.0), series("b", &[("x", &x)], time, 2.0)];
+        let series = vec![
+            series("a", &[("x", &x)], time, 1.0),
+            series("b", &[("x", &x)], time, 2.0),
+        ];
         relay.write(series).await;
     }
     wait_for("all to be settled", async || {
@@ -83,7 +98,9 @@ async fn everything_adds_up() {
     }
     let by_rule = async |rule: &str| {
         let labels = ["route=\"nothing\"", &format!("rule=\"{rule}\"")];
-        relay.metric("promrelay_route_dropped_samples_total", &labels).await
+        relay
+            .metric("promrelay_route_dropped_samples_total", &labels)
+            .await
     };
     assert_eq!(by_rule("0").await, 34.0);
     assert_eq!(by_rule("1").await, 33.0);
@@ -103,9 +120,19 @@ async fn order_per_series_holds_while_requests_fail() {
     receiver.answer("/all", failing.into_iter().cycle().take(90));
     let names: Vec<_> = (0..20).map(|index| format!("m{index}")).collect();
     for time in 0..60 {
-        relay.write(names.iter().map(|name| series(name, &[], time, 0.0)).collect()).await;
+        relay
+            .write(
+                names
+                    .iter()
+                    .map(|name| series(name, &[], time, 0.0))
+                    .collect(),
+            )
+            .await;
     }
-    wait_for("all samples", async || receiver.samples("/all").len() >= 1200).await;
+    wait_for("all samples", async || {
+        receiver.samples("/all").len() >= 1200
+    })
+    .await;
     let mut by_series: BTreeMap<_, Vec<_>> = BTreeMap::new();
     for (series, time, _) in receiver.samples("/all") {
         by_series.entry(series).or_default().push(time);
@@ -124,8 +151,15 @@ async fn retry_after_is_honoured() {
     receiver.answer("/all", [Answer::RetryAfter("1")]);
     let start = Instant::now();
     relay.write(vec![series("a", &[], 1, 1.0)]).await;
-    wait_for("the second attempt", async || receiver.samples("/all").len() == 1).await;
-    assert!(start.elapsed() >= Duration::from_secs(1), "{:?}", start.elapsed());
+    wait_for("the second attempt", async || {
+        receiver.samples("/all").len() == 1
+    })
+    .await;
+    assert!(
+        start.elapsed() >= Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
     assert_eq!(receiver.arrivals("/all").len(), 2);
     relay.stop().await;
 }
@@ -140,17 +174,30 @@ async fn a_dead_a_silent_and_a_refusing_route_do_not_delay_the_others() {
     config += &route(&dead, "dead", "");
     dead.stop().await;
     receiver.answer("/silent", vec![Answer::Hang; 1000]);
-    receiver.answer("/refusing", vec![Answer::Status(StatusCode::BAD_REQUEST); 1000]);
+    receiver.answer(
+        "/refusing",
+        vec![Answer::Status(StatusCode::BAD_REQUEST); 1000],
+    );
     let relay = Relay::start(&config).await;
     let start = Instant::now();
     for time in 0..20 {
         relay.write(vec![series("a", &[], time, 1.0)]).await;
     }
-    wait_for("the good route", async || receiver.samples("/good").len() == 20).await;
-    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
+    wait_for("the good route", async || {
+        receiver.samples("/good").len() == 20
+    })
+    .await;
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        start.elapsed()
+    );
     wait_for("the rejections", async || {
         let labels = ["route=\"refusing\"", "code=\"400\""];
-        relay.metric("promrelay_send_rejected_samples_total", &labels).await == 20.0
+        relay
+            .metric("promrelay_send_rejected_samples_total", &labels)
+            .await
+            == 20.0
     })
     .await;
     wait_for("retries of the dead one", async || {
@@ -163,7 +210,12 @@ async fn a_dead_a_silent_and_a_refusing_route_do_not_delay_the_others() {
         relay.metric("promrelay_send_retries_total", &labels).await > 0.0
     })
     .await;
-    assert_eq!(relay.metric("promrelay_queue_samples", &["route=\"dead\""]).await, 20.0);
+    assert_eq!(
+        relay
+            .metric("promrelay_queue_samples", &["route=\"dead\""])
+            .await,
+        20.0
+    );
     relay.stop().await;
 }
 
@@ -179,12 +231,19 @@ async fn what_was_acknowledged_is_delivered_after_a_restart_in_order() {
     let directory = relay.stop().await;
     let receiver = Receiver::start_at(address);
     let relay = Relay::start_in(directory).await;
-    assert_eq!(relay.metric("promrelay_queue_recovered_samples", &[]).await, 30.0);
+    assert_eq!(
+        relay.metric("promrelay_queue_recovered_samples", &[]).await,
+        30.0
+    );
     for time in 30..40 {
         relay.write(vec![series("a", &[], time, 1.0)]).await;
     }
     wait_for("all samples", async || receiver.samples("/all").len() == 40).await;
-    let times: Vec<_> = receiver.samples("/all").iter().map(|&(_, time, _)| time).collect();
+    let times: Vec<_> = receiver
+        .samples("/all")
+        .iter()
+        .map(|&(_, time, _)| time)
+        .collect();
     assert_eq!(times, (0..40).collect::<Vec<_>>());
     relay.stop().await;
 }
@@ -199,11 +258,20 @@ async fn batches_are_joined_up_to_their_limit() {
     );
     let relay = Relay::start(&config).await;
     for time in 0..8 {
-        relay.write((0..4).map(|index| series(&format!("m{index}"), &[], time, 0.0)).collect()).await;
+        relay
+            .write(
+                (0..4)
+                    .map(|index| series(&format!("m{index}"), &[], time, 0.0))
+                    .collect(),
+            )
+            .await;
     }
     wait_for("all samples", async || receiver.samples("/all").len() == 32).await;
-    let sizes: Vec<_> =
-        receiver.arrivals("/all").iter().map(|arrival| arrival.request.timeseries.len()).collect();
+    let sizes: Vec<_> = receiver
+        .arrivals("/all")
+        .iter()
+        .map(|arrival| arrival.request.timeseries.len())
+        .collect();
     assert!(sizes.iter().all(|&size| size <= 10), "{sizes:?}");
     assert!(sizes.len() <= 6, "{sizes:?}");
     relay.stop().await;

@@ -14,11 +14,18 @@ fn is_own(name: &str) -> bool {
 /// The rows of README's table of metrics: the name and its labels.
 fn documented() -> BTreeMap<String, BTreeSet<String>> {
     let cells = |line: &'static str| line.split('|').map(str::trim).collect::<Vec<_>>();
-    let rows = README.lines().filter(|line| line.starts_with("| `promrelay_"));
+    let rows = README
+        .lines()
+        .filter(|line| line.starts_with("| `promrelay_"));
     rows.map(cells)
         .map(|cells| {
-            let labels = cells[2].split(',').map(|label| label.trim().trim_matches('`').to_owned());
-            (cells[1].trim_matches('`').to_owned(), labels.filter(|l| !l.is_empty()).collect())
+            let labels = cells[2]
+                .split(',')
+                .map(|label| label.trim().trim_matches('`').to_owned());
+            (
+                cells[1].trim_matches('`').to_owned(),
+                labels.filter(|l| !l.is_empty()).collect(),
+            )
         })
         .collect()
 }
@@ -52,14 +59,28 @@ async fn the_table_of_metrics_is_what_the_relay_exposes() {
             continue;
         };
         let (name, labels) = series.split_once('{').unwrap_or((series, ""));
-        let family = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
-        let family = family.filter(|family| metrics.contains(&format!("# TYPE {family} histogram")));
-        let labels = labels.trim_end_matches('}').split("\",").filter_map(|l| l.split_once('='));
-        let labels = labels.map(|(label, _)| label.to_owned()).filter(|label| label != "le");
-        exposed.entry(family.unwrap_or(name).to_owned()).or_default().extend(labels);
+        let family = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end));
+        let family =
+            family.filter(|family| metrics.contains(&format!("# TYPE {family} histogram")));
+        let labels = labels
+            .trim_end_matches('}')
+            .split("\",")
+            .filter_map(|l| l.split_once('='));
+        let labels = labels
+            .map(|(label, _)| label.to_owned())
+            .filter(|label| label != "le");
+        exposed
+            .entry(family.unwrap_or(name).to_owned())
+            .or_default()
+            .extend(labels);
     }
     exposed.retain(|name, _| is_own(name));
     assert_eq!(exposed, documented());
-    assert!(exposed.keys().all(|name| help.contains(name)), "every metric has a help");
+    assert!(
+        exposed.keys().all(|name| help.contains(name)),
+        "every metric has a help"
+    );
     relay.stop().await;
 }

@@ -42,7 +42,11 @@ impl Relay {
         };
         let app = App::start(options, Registry::new()).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { app, directory, client }
+        Self {
+            app,
+            directory,
+            client,
+        }
     }
 
     /// Stops the relay and leaves its directory for the next one.
@@ -92,7 +96,12 @@ impl Relay {
     }
 
     pub(super) async fn reload(&self) -> (StatusCode, String) {
-        let response = self.client.post(self.url("/-/reload")).send().await.unwrap();
+        let response = self
+            .client
+            .post(self.url("/-/reload"))
+            .send()
+            .await
+            .unwrap();
         (response.status(), text(response).await)
     }
 
@@ -103,7 +112,9 @@ impl Relay {
             let rest = line.strip_prefix(name).unwrap_or_default();
             rest.starts_with(['{', ' ']) && labels.iter().all(|label| rest.contains(label))
         });
-        of_name.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+        of_name
+            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
+            .sum()
     }
 }
 
@@ -153,7 +164,10 @@ impl Receiver {
     pub(super) fn start_at(address: SocketAddr) -> Self {
         let records = Records::default();
         let service = Router::new().fallback(receive).with_state(records.clone());
-        Self { server: Server::start(address, service).unwrap(), records }
+        Self {
+            server: Server::start(address, service).unwrap(),
+            records,
+        }
     }
 
     pub(super) fn address(&self) -> SocketAddr {
@@ -174,17 +188,27 @@ impl Receiver {
 
     pub(super) fn arrivals(&self, path: &str) -> Vec<Arrival> {
         let arrivals = self.records.arrivals.lock().unwrap();
-        arrivals.iter().filter(|arrival| arrival.path == path).cloned().collect()
+        arrivals
+            .iter()
+            .filter(|arrival| arrival.path == path)
+            .cloned()
+            .collect()
     }
 
     /// The samples that were accepted on `path`, as (series, timestamp, value), as they came.
     pub(super) fn samples(&self, path: &str) -> Vec<(String, i64, f64)> {
-        let accepted = self.arrivals(path).into_iter().filter(|arrival| arrival.answer.is_success());
+        let accepted = self
+            .arrivals(path)
+            .into_iter()
+            .filter(|arrival| arrival.answer.is_success());
         let series = accepted.flat_map(|arrival| arrival.request.timeseries);
         series
             .flat_map(|series| {
                 let name = show(&series);
-                series.samples.into_iter().map(move |s| (name.clone(), s.timestamp, s.value))
+                series
+                    .samples
+                    .into_iter()
+                    .map(move |s| (name.clone(), s.timestamp, s.value))
             })
             .collect()
     }
@@ -194,7 +218,12 @@ async fn receive(State(records): State<Records>, request: Request) -> (StatusCod
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().to_owned();
     let body: Bytes = to_bytes(body, 64 << 20).await.unwrap();
-    let next = records.answers.lock().unwrap().get_mut(&path).and_then(VecDeque::pop_front);
+    let next = records
+        .answers
+        .lock()
+        .unwrap()
+        .get_mut(&path)
+        .and_then(VecDeque::pop_front);
     let mut headers = HeaderMap::new();
     let answer = match next {
         None => StatusCode::OK,
@@ -207,34 +236,62 @@ async fn receive(State(records): State<Records>, request: Request) -> (StatusCod
     };
     let length = snap::raw::decompress_len(&body).unwrap();
     let mut raw = vec![0; length];
-    snap::raw::Decoder::new().decompress(&body, &mut raw).unwrap();
+    snap::raw::Decoder::new()
+        .decompress(&body, &mut raw)
+        .unwrap();
     let request = WriteRequest::decode(raw.as_slice()).unwrap();
-    let arrival = Arrival { path, headers: parts.headers, request, answer };
+    let arrival = Arrival {
+        path,
+        headers: parts.headers,
+        request,
+        answer,
+    };
     records.arrivals.lock().unwrap().push(arrival);
     (answer, headers)
 }
 
 /// A series `name{label="value"}` with one sample.
-pub(super) fn series(name: &str, labels: &[(&str, &str)], timestamp: i64, value: f64) -> TimeSeries {
+pub(super) fn series(
+    name: &str,
+    labels: &[(&str, &str)],
+    timestamp: i64,
+    value: f64,
+) -> TimeSeries {
     let mut all = vec![("__name__", name)];
     all.extend(labels);
-    let label = |(name, value): (&str, &str)| Label { name: name.into(), value: value.into() };
+    let label = |(name, value): (&str, &str)| Label {
+        name: name.into(),
+        value: value.into(),
+    };
     TimeSeries {
         labels: all.into_iter().map(label).collect(),
-        samples: vec![Sample { value, timestamp, ..Sample::default() }],
+        samples: vec![Sample {
+            value,
+            timestamp,
+            ..Sample::default()
+        }],
         ..TimeSeries::default()
     }
 }
 
 /// A series as people write it.
 pub(super) fn show(series: &TimeSeries) -> String {
-    let labels = series.labels.iter().map(|label| format!("{}={}", label.name, label.value));
+    let labels = series
+        .labels
+        .iter()
+        .map(|label| format!("{}={}", label.name, label.value));
     labels.collect::<Vec<_>>().join(",")
 }
 
 /// The body of a request with these series.
 pub(super) fn body(timeseries: Vec<TimeSeries>) -> Vec<u8> {
-    compress(&WriteRequest { timeseries, ..WriteRequest::default() }.encode_to_vec())
+    compress(
+        &WriteRequest {
+            timeseries,
+            ..WriteRequest::default()
+        }
+        .encode_to_vec(),
+    )
 }
 
 pub(super) fn compress(raw: &[u8]) -> Vec<u8> {

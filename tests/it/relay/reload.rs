@@ -12,7 +12,10 @@ fn config(receiver: &Receiver, routes: &[&str]) -> String {
              queue_config: {{batch_send_deadline: 10ms}}}}\n"
         )
     };
-    format!("remote_write:\n{}", routes.iter().map(route).collect::<String>())
+    format!(
+        "remote_write:\n{}",
+        routes.iter().map(route).collect::<String>()
+    )
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -41,13 +44,29 @@ async fn a_bad_file_changes_nothing_and_a_metric_says_so() {
     relay.write_config("remote_write:\n  - {url: \"http://x/a\", remote_timout: 1s}\n");
     let (status, words) = relay.reload().await;
     assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
-    assert!(words.contains(":2:24:") && words.contains("remote_timeout"), "{words}");
-    assert_eq!(relay.metric("promrelay_config_last_reload_successful", &[]).await, 0.0);
+    assert!(
+        words.contains(":2:25:") && words.contains("remote_timeout"),
+        "{words}"
+    );
+    assert_eq!(
+        relay
+            .metric("promrelay_config_last_reload_successful", &[])
+            .await,
+        0.0
+    );
     relay.write(vec![series("m", &[], 1, 1.0)]).await;
-    wait_for("the route as it was", async || receiver.samples("/a").len() == 1).await;
+    wait_for("the route as it was", async || {
+        receiver.samples("/a").len() == 1
+    })
+    .await;
     relay.write_config(&config(&receiver, &["a", "b"]));
     assert_eq!(relay.reload().await.0, StatusCode::OK);
-    assert_eq!(relay.metric("promrelay_config_last_reload_successful", &[]).await, 1.0);
+    assert_eq!(
+        relay
+            .metric("promrelay_config_last_reload_successful", &[])
+            .await,
+        1.0
+    );
     assert_ne!(relay.metric("promrelay_config_hash", &[]).await, hash);
     relay.stop().await;
 }
@@ -78,7 +97,11 @@ async fn reloads_under_load_refuse_no_request_and_lose_no_sample() {
     };
     futures_util::join!(writes, reloads);
     wait_for("all samples", async || receiver.samples("/a").len() >= 200).await;
-    let times: Vec<_> = receiver.samples("/a").iter().map(|&(_, time, _)| time).collect();
+    let times: Vec<_> = receiver
+        .samples("/a")
+        .iter()
+        .map(|&(_, time, _)| time)
+        .collect();
     let mut sorted = times.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, (0..200).collect::<Vec<_>>());
@@ -91,8 +114,26 @@ async fn health_and_status_answer() {
     let relay = Relay::start(&config(&receiver, &["a"])).await;
     assert_eq!(relay.get("/-/healthy").await.0, StatusCode::OK);
     assert_eq!(relay.get("/-/ready").await.0, StatusCode::OK);
-    assert!(relay.get("/api/v1/status/routes").await.1.contains("\"route\":\"a\""));
-    assert!(relay.get("/api/v1/status/config").await.1.contains("remote_write"));
-    assert!(relay.get("/api/v1/status/buildinfo").await.1.contains("version"));
+    assert!(
+        relay
+            .get("/api/v1/status/routes")
+            .await
+            .1
+            .contains("\"route\":\"a\"")
+    );
+    assert!(
+        relay
+            .get("/api/v1/status/config")
+            .await
+            .1
+            .contains("remote_write")
+    );
+    assert!(
+        relay
+            .get("/api/v1/status/buildinfo")
+            .await
+            .1
+            .contains("version")
+    );
     relay.stop().await;
 }
