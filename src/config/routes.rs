@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::file::{Authorization, BasicAuth, Queue, RemoteWrite};
@@ -226,9 +227,10 @@ impl Checker<'_> {
 }
 
 fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
-    let parsed = HeaderName::try_from(name);
-    let parsed = parsed.map_err(|_why| format!("`{name}` is not a valid header name"))?;
-    if parsed == http::header::AUTHORIZATION {
+    let Ok(parsed) = HeaderName::try_from(name) else {
+        return Err(format!("`{name}` is not a valid header name"));
+    };
+    if parsed == AUTHORIZATION {
         return Err(format!(
             "`{name}` is set by `basic_auth` or `authorization`, not here"
         ));
@@ -238,9 +240,9 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> 
             "{name} is a reserved header. It must not be changed"
         ));
     }
-    let value = HeaderValue::try_from(value);
-    let mut value =
-        value.map_err(|_why| format!("the value of `{name}` cannot stand in a header"))?;
+    let Ok(mut value) = HeaderValue::try_from(value) else {
+        return Err(format!("the value of `{name}` cannot stand in a header"));
+    };
     value.set_sensitive(true);
     Ok((parsed, value))
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{environment, files, pasted, problems, read, repository_file};
+use super::{environment, files, lines, pasted, problems, read, repository_file};
 use crate::config::parse;
 
 #[test]
@@ -13,10 +13,7 @@ fn every_problem_of_a_bad_file_is_told() {
         let name = path.file_name().unwrap().to_string_lossy();
         let told = match parse(&name, &text, &environment) {
             Ok(_) => "nothing\n".to_owned(),
-            Err(problems) => problems
-                .iter()
-                .map(|problem| format!("{problem}\n"))
-                .collect(),
+            Err(problems) => lines(&problems),
         };
         let expected = path.with_extension("expected");
         if std::env::var_os("PROMRELAY_BLESS").is_some() {
@@ -136,10 +133,15 @@ fn a_mistake_hides_no_other() {
 
 #[test]
 fn problems_tell_no_secrets() {
-    let text = "remote_write:\n  - url: http://u:s3cr3t@\n    basic_auth: s3cr3t\n  \
-                - url: http://u:s3cr3t@a/b\n    headers: {X-Token: \"s3cr3t\\n\"}\n    \
-                authorization: {credentials: [s3cr3t], credentials_file: {a: s3cr3t}}\n  \
-                - url: http://u:s3cr3t@a/b\n    authorization: {type: basic, credentials: s3cr3t}\n";
+    let text = "remote_write:
+  - url: http://u:s3cr3t@
+    basic_auth: s3cr3t
+  - url: http://u:s3cr3t@a/b
+    headers: {X-Token: \"s3cr3t\\n\"}
+    authorization: {credentials: [s3cr3t], credentials_file: {a: s3cr3t}}
+  - url: http://u:s3cr3t@a/b
+    authorization: {type: basic, credentials: s3cr3t}
+";
     let told = problems(text);
     assert!(told.lines().count() >= 5, "{told}");
     assert!(!told.contains("s3cr3t"), "{told}");

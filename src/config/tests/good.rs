@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::{accepted, environment, files, pasted, repository_file};
+use super::{accepted, environment, files, lines, pasted, repository_file};
 use crate::config::parse;
 
 #[test]
@@ -11,13 +11,7 @@ fn good_files_and_examples_load() {
     for path in fixtures.into_iter().chain(files("config/examples", ".yml")) {
         let text = fs::read_to_string(&path).unwrap();
         if let Err(problems) = parse(&path.to_string_lossy(), &text, &environment) {
-            panic!(
-                "{}",
-                problems
-                    .iter()
-                    .map(|problem| format!("{problem}\n"))
-                    .collect::<String>()
-            );
+            panic!("{}", lines(&problems));
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use super::{problems, read};
+use super::{lines, problems, read};
 use crate::config::{LoadError, MAX_FILE_BYTES, load};
 
 fn load_bytes(bytes: &[u8]) -> String {
@@ -13,10 +13,7 @@ fn load_bytes(bytes: &[u8]) -> String {
         Err(LoadError::Problems(problems)) => {
             let name = file.path().display().to_string();
             assert!(problems.iter().all(|problem| problem.file == name));
-            problems
-                .iter()
-                .map(|it| format!("{}:{}: {}\n", it.line, it.column, it.message))
-                .collect()
+            lines(&problems).replace(&format!("{name}:"), "")
         }
         other => panic!("{other:?}"),
     }
@@ -50,7 +47,7 @@ fn aliases_of_aliases_do_not_grow_without_bound() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {
         let below = format!("*a{}, ", level - 1).repeat(10);
-        bomb.push_str(&format!("a{level}: &a{level} [{below}]\n"));
+        bomb += &format!("a{level}: &a{level} [{below}]\n");
     }
     let told = problems(&bomb);
     assert!(

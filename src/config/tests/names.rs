@@ -6,11 +6,15 @@ use super::{accepted, pasted};
 
 /// The names of entries, by the entries.
 fn names<'e>(entries: &[&'e str]) -> BTreeMap<&'e str, String> {
-    let list: String = entries
-        .iter()
-        .map(|entry| format!("  - {entry}\n"))
-        .collect();
-    let config = accepted(&format!("remote_write:\n{list}"));
+    let config = accepted(&format!(
+        "remote_write:
+  - {}
+",
+        entries.join(
+            "
+  - "
+        )
+    ));
     let names = config.routes.into_iter().map(|route| route.name);
     entries.iter().copied().zip(names).collect()
 }

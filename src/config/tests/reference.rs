@@ -27,15 +27,10 @@ fn at<'n>(node: &'n Node, path: &str) -> &'n Node {
     path.split('/')
         .filter(|step| !step.is_empty())
         .fold(node, |node, step| {
-            let found = match step.parse::<usize>() {
-                Ok(index) => node.elements().get(index),
-                Err(_) => {
-                    let mut pairs = node.pairs().iter();
-                    pairs
-                        .find(|(key, _)| key.text() == Some(step))
-                        .map(|(_, value)| value)
-                }
-            };
+            let mut pairs = node.pairs().iter();
+            let named = pairs.find(|(key, _)| key.text() == Some(step));
+            let element = || node.elements().get(step.parse::<usize>().ok()?);
+            let found = named.map(|(_, value)| value).or_else(element);
             found.unwrap_or_else(|| panic!("no {path} in the reference"))
         })
 }
