@@ -196,7 +196,11 @@ impl Inner {
         let mut fleet = self.fleet.lock().await;
         let config = config::load(&file)?;
         let router = fleet.apply(&config).await?;
-        self.receiver.reload(config.receive.clone(), router);
+        // Routes that are gone take what requests in hand still bring them.
+        let in_hand = self.receiver.reload(config.receive.clone(), router);
+        if timeout(FINISH_REQUESTS, in_hand).await.is_err() {
+            warn!("requests in hand did not finish before the reload");
+        }
         fleet.retire().await;
         let mut text = self
             .config_text

@@ -1,22 +1,23 @@
-//! The file as the user wrote it: Prometheus' keys, the operator's spelling, and a few of ours.
+//! The file as the user wrote it: Prometheus' keys and a few of ours.
+//!
+//! Keys are in Prometheus' spelling here; the operator's is turned into it on the way.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::queue;
 use crate::receive;
 use crate::relabel::RuleConfig;
 use crate::send::config::{MetadataConfig, QueueConfig};
-use crate::settings::{ByteSize, Duration, HttpUrl, Secret};
+use crate::settings::{ByteSize, Duration, HttpUrl, Secret, positive};
 
 /// The whole file.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     pub(super) global: Global,
-    #[serde(alias = "remoteWrite")]
     pub(super) remote_write: Vec<RemoteWrite>,
     pub(super) receive: receive::Config,
     /// What routes' queues take where the route itself does not say.
@@ -33,7 +34,6 @@ pub(super) struct Global {
     pub(super) scrape_timeout: Option<Duration>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) evaluation_interval: Option<Duration>,
-    #[serde(alias = "externalLabels")]
     pub(super) external_labels: BTreeMap<String, String>,
 }
 
@@ -41,30 +41,28 @@ pub(super) struct Global {
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RemoteWrite {
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub(super) name: Option<String>,
-    pub(super) url: HttpUrl,
-    #[serde(default = "thirty_seconds", alias = "remoteTimeout")]
+    /// Not optional; but an entry without it is read to its end, for its other mistakes.
+    #[serde(default)]
+    pub(super) url: Option<HttpUrl>,
+    #[serde(default = "thirty_seconds", deserialize_with = "positive")]
     pub(super) remote_timeout: Duration,
     #[serde(default, serialize_with = "hide_values")]
     pub(super) headers: BTreeMap<String, String>,
-    #[serde(default, alias = "writeRelabelConfigs")]
+    #[serde(default)]
     pub(super) write_relabel_configs: Vec<RuleConfig>,
-    #[serde(default, alias = "basicAuth", skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) basic_auth: Option<BasicAuth>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) authorization: Option<Authorization>,
-    #[serde(default = "yes", alias = "followRedirects")]
+    #[serde(default = "yes")]
     pub(super) follow_redirects: bool,
-    #[serde(default, alias = "messageVersion")]
+    #[serde(default)]
     pub(super) protobuf_message: ProtobufMessage,
-    #[serde(default = "yes", alias = "sendExemplars")]
-    pub(super) send_exemplars: bool,
-    #[serde(default = "yes", alias = "sendNativeHistograms")]
-    pub(super) send_native_histograms: bool,
-    #[serde(default, alias = "queueConfig")]
+    #[serde(default)]
     pub(super) queue_config: QueueConfig,
-    #[serde(default, alias = "metadataConfig")]
+    #[serde(default)]
     pub(super) metadata_config: MetadataConfig,
     #[serde(default)]
     pub(super) queue: Queue,
@@ -102,26 +100,21 @@ pub(super) enum Durability {
 
 /// The message that is sent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String")]
 pub(super) enum ProtobufMessage {
     #[default]
-    #[serde(rename = "prometheus.WriteRequest", alias = "V1.0")]
+    #[serde(rename = "prometheus.WriteRequest")]
     V1,
-    #[serde(rename = "io.prometheus.write.v2.Request", alias = "V2.0")]
-    V2,
 }
 
 /// `basic_auth`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct BasicAuth {
     pub(super) username: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) password: Option<Secret>,
-    #[serde(
-        default,
-        alias = "passwordFile",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) password_file: Option<PathBuf>,
 }
 
@@ -133,36 +126,71 @@ pub(super) struct Authorization {
     pub(super) scheme: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) credentials: Option<Secret>,
-    #[serde(
-        default,
-        alias = "credentialsFile",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) credentials_file: Option<PathBuf>,
 }
 
 impl Queue {
-    /// The options of a queue: what is said here, else in `defaults`, else the queue's own default.
-    pub(super) fn options(self, defaults: Self) -> queue::Options {
+    /// What is said here, else what `defaults` says.
+    pub(super) fn or(self, defaults: Self) -> Self {
+        Self {
+            max_bytes: self.max_bytes.or(defaults.max_bytes),
+            max_age: self.max_age.or(defaults.max_age),
+            on_full: self.on_full.or(defaults.on_full),
+            durability: self.durability.or(defaults.durability),
+            min_free_bytes: self.min_free_bytes.or(defaults.min_free_bytes),
+        }
+    }
+
+    /// With what promrelay takes where nobody says anything. There is no age by default.
+    pub(super) fn or_built_in(self) -> Self {
+        let built_in = queue::Options::default();
+        self.or(Self {
+            max_bytes: Some(ByteSize::new(built_in.max_bytes)),
+            max_age: None,
+            on_full: Some(OnFull::Refuse),
+            durability: Some(Durability::Fsync),
+            min_free_bytes: Some(ByteSize::new(built_in.min_free_bytes)),
+        })
+    }
+
+    /// The options of a queue, with the queue's own defaults.
+    pub(super) fn options(self) -> queue::Options {
         let options = queue::Options::default();
-        let max_bytes = self.max_bytes.or(defaults.max_bytes).map(ByteSize::bytes);
-        let min_free_bytes = self
-            .min_free_bytes
-            .or(defaults.min_free_bytes)
-            .map(ByteSize::bytes);
+        let bytes = |size: Option<ByteSize>, default| size.map_or(default, ByteSize::bytes);
         queue::Options {
-            max_bytes: max_bytes.unwrap_or(options.max_bytes),
-            max_age: self.max_age.or(defaults.max_age).map(Into::into),
-            on_full: match self.on_full.or(defaults.on_full) {
+            max_bytes: bytes(self.max_bytes, options.max_bytes),
+            max_age: self
+                .max_age
+                .filter(|age| *age > Duration::default())
+                .map(Into::into),
+            on_full: match self.on_full {
                 Some(OnFull::DropOldest) => queue::OnFull::DropOldest,
                 Some(OnFull::Refuse) | None => queue::OnFull::Refuse,
             },
-            durability: match self.durability.or(defaults.durability) {
+            durability: match self.durability {
                 Some(Durability::Async) => queue::Durability::Async,
                 Some(Durability::Fsync) | None => queue::Durability::Fsync,
             },
-            min_free_bytes: min_free_bytes.unwrap_or(options.min_free_bytes),
+            min_free_bytes: bytes(self.min_free_bytes, options.min_free_bytes),
             ..options
+        }
+    }
+}
+
+impl TryFrom<String> for ProtobufMessage {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.as_str() {
+            "prometheus.WriteRequest" | "V1.0" => Ok(Self::V1),
+            "io.prometheus.write.v2.Request" | "V2.0" => Err(format!(
+                "promrelay does not send {name} yet: write prometheus.WriteRequest"
+            )),
+            _ => Err(format!(
+                "unknown type for remote write protobuf message {name}, supported: \
+                 prometheus.WriteRequest"
+            )),
         }
     }
 }
@@ -180,7 +208,7 @@ fn bearer() -> String {
 }
 
 /// A header's value can be a token.
-fn hide_values<S: serde::Serializer>(
+fn hide_values<S: Serializer>(
     headers: &BTreeMap<String, String>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {

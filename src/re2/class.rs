@@ -77,15 +77,16 @@ pub(super) fn named(text: &str) -> Result<Option<(String, &str)>, ParseError> {
         return Err(invalid(text.len() - rest.len()));
     }
     let sign = if negated == inverted { 'p' } else { 'P' };
-    // Go knows general categories and scripts, by their exact names, and Any.
-    let class = match name {
-        "Any" => format!("\\{sign}{{Any}}"),
-        name if name.len() <= 2 => format!("\\{sign}{{gc={name}}}"),
-        name => format!("\\{sign}{{sc={name}}}"),
+    // Go knows general categories and scripts, by their names. No text holds a surrogate.
+    let known = match (name, sign) {
+        ("Cs", 'p') => Some("[^\\x{0}-\\x{10FFFF}]".to_owned()),
+        ("Cs", _) => Some("\\x{0}-\\x{10FFFF}".to_owned()),
+        _ => ["gc", "sc"]
+            .map(|property| format!("\\{sign}{{{property}={name}}}"))
+            .into_iter()
+            .find(|class| regex_syntax::parse(class).is_ok()),
     };
-    if regex_syntax::parse(&class).is_err() {
-        return Err(invalid(text.len() - rest.len()));
-    }
+    let class = known.ok_or_else(|| invalid(text.len() - rest.len()))?;
     Ok(Some((class, rest)))
 }
 
@@ -161,7 +162,10 @@ pub(super) fn escaped(text: &str) -> Result<(char, &str), ParseError> {
         'r' => '\r',
         't' => '\t',
         'v' => '\x0b',
-        'x' => return hexadecimal(rest).ok_or_else(invalid),
+        'x' => {
+            let shown = || ParseError::new("invalid escape sequence", hexadecimal_excerpt(text));
+            return hexadecimal(rest).ok_or_else(shown);
+        }
         '0'..='7' => return octal(letter, rest).ok_or_else(invalid),
         letter if letter.is_ascii() && !letter.is_ascii_alphanumeric() => letter,
         _ => return Err(invalid()),
@@ -180,6 +184,17 @@ fn hexadecimal(text: &str) -> Option<(char, &str)> {
     }
     let code = u32::from_str_radix(digits, 16).ok()?;
     char::from_u32(code).map(|character| (character, rest))
+}
+
+/// A hexadecimal escape that is invalid, up to the character that makes it so.
+fn hexadecimal_excerpt(text: &str) -> &str {
+    let digit = |character: char| character.is_ascii_hexdigit();
+    let end = text
+        .char_indices()
+        .skip(2)
+        .find(|&(at, character)| !digit(character) && (at, character) != (2, '{'));
+    end.and_then(|(at, character)| text.get(..at + character.len_utf8()))
+        .unwrap_or(text)
 }
 
 /// One to three octal digits. A single one that is not zero would be a backreference, which RE2

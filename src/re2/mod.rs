@@ -1,11 +1,15 @@
 //! Go's regexps (RE2 syntax) on Rust's `regex`, and Go's replacement templates.
 //!
 //! Prometheus compiles a relabel regex as `^(?s:RE)$` with Go's regexp package. Rust's engine has
-//! the same guarantees (linear time) but another dialect: [`translate`] writes a pattern so that it
+//! the same guarantees (linear time) but another dialect: `translate` writes a pattern so that it
 //! means here what it means there, and refuses what Go refuses. Both are specified in
 //! <https://github.com/google/re2/wiki/Syntax> and Go's `regexp/syntax`.
+//!
+//! Most relabel regexes are a few texts, or a prefix and anything. Those are compared, not run:
+//! `Shape` knows them.
 
 mod class;
+mod shape;
 mod template;
 mod translate;
 
@@ -15,22 +19,22 @@ mod tests;
 use std::sync::Arc;
 
 use regex::RegexBuilder;
-use regex_syntax::hir::literal::Extractor;
+use serde::{Serialize, Serializer};
 use thiserror::Error;
 
+use shape::Shape;
 pub use template::Template;
-use translate::translate;
+use translate::{ENGINE_DEPTH_MAX, translate};
 
 /// How large a compiled pattern may be, in bytes.
 const COMPILED_BYTES: usize = 10 * 1024 * 1024;
-/// How many texts [`Regex::finite`] names at the most.
-const FINITE_TEXTS: usize = 64;
 
 /// A Go regexp that matches whole texts, compiled.
 #[derive(Clone, Debug)]
 pub struct Regex {
     source: Arc<str>,
     compiled: regex::Regex,
+    shape: Arc<Shape>,
     /// The names of the groups, from group 1 on; empty where a group has none.
     names: Arc<[String]>,
 }
@@ -51,10 +55,12 @@ impl Regex {
         let translated = translate(&format!("^(?s:{source})$"), source)?;
         let compiled = RegexBuilder::new(&translated.pattern)
             .size_limit(COMPILED_BYTES)
+            .nest_limit(ENGINE_DEPTH_MAX)
             .build()
             .map_err(|error| ParseError::from_engine(&error, source))?;
         Ok(Self {
             source: source.into(),
+            shape: Arc::new(Shape::of(&compiled)),
             compiled,
             names: translated.names.into(),
         })
@@ -69,28 +75,18 @@ impl Regex {
     /// Whether the whole of `text` matches.
     #[must_use]
     pub fn is_match(&self, text: &str) -> bool {
-        self.compiled.is_match(text)
+        self.shape
+            .is_match(text)
+            .unwrap_or_else(|| self.compiled.is_match(text))
     }
 
-    /// The texts that match, if they are few and can be named.
+    /// The texts that match, sorted, if they are few and can be named.
     #[must_use]
-    pub fn finite(&self) -> Option<Vec<String>> {
-        let hir = regex_syntax::parse(self.compiled.as_str()).ok()?;
-        let mut extractor = Extractor::new();
-        extractor.limit_total(FINITE_TEXTS);
-        let found = extractor.extract(&hir);
-        let literals = found.literals().filter(|_| found.is_exact())?;
-        // The anchors make a literal of the whole text; a candidate still has to match.
-        let texts = literals
-            .iter()
-            .map(|literal| String::from_utf8(literal.as_bytes().to_vec()));
-        let texts: Vec<_> = texts.collect::<Result<_, _>>().ok()?;
-        Some(
-            texts
-                .into_iter()
-                .filter(|text| self.is_match(text))
-                .collect(),
-        )
+    pub fn finite(&self) -> Option<&[String]> {
+        match self.shape.as_ref() {
+            Shape::Texts(texts) => Some(texts),
+            _ => None,
+        }
     }
 
     /// Expands `templates` with the groups of `text`; `None` if it does not match.
@@ -100,8 +96,24 @@ impl Regex {
         text: &str,
         templates: [&Template; N],
     ) -> Option<[String; N]> {
+        let literal = |template: &Template| template.literal().unwrap_or_default().to_owned();
+        if templates
+            .iter()
+            .all(|template| template.literal().is_some())
+        {
+            return self.is_match(text).then(|| templates.map(literal));
+        }
+        if self.shape.is_match(text) == Some(false) {
+            return None;
+        }
         let captures = self.compiled.captures(text)?;
         Some(templates.map(|template| template.expand(&captures, &self.names)))
+    }
+}
+
+impl Serialize for Regex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.source)
     }
 }
 

@@ -4,7 +4,14 @@
 //! is the group named `1x`. An unknown group is empty, `$$` is a dollar, and a dollar that begins
 //! neither stands for itself.
 
+use std::sync::LazyLock;
+
 use regex::Captures;
+
+/// A group's name in a template: letters, decimal digits and underscores as Go's `unicode` package
+/// tells them.
+static NAME: LazyLock<regex::Regex> =
+    LazyLock::new(|| regex::Regex::new(r"^[\pL\p{Nd}_]+").expect("the pattern is valid"));
 
 /// A replacement template, parsed once.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +84,8 @@ impl Template {
                 Part::Text(text) => Some(text.as_str()),
                 Part::Number(number) => group(*number),
                 Part::Name(wanted) => {
-                    let named = names.iter().enumerate().filter(|(_, name)| *name == wanted);
-                    named.filter_map(|(index, _)| group(index + 1)).next()
+                    let mut same = (1..).zip(names).filter(|(_, name)| *name == wanted);
+                    same.find_map(|(number, _)| group(number))
                 }
             };
             expanded.push_str(text.unwrap_or_default());
@@ -93,14 +100,7 @@ fn group(text: &str) -> Option<(&str, &str)> {
         Some(inner) => (inner, true),
         None => (text, false),
     };
-    let is_name = |character: char| character.is_alphanumeric() || character == '_';
-    let end = inner
-        .find(|character| !is_name(character))
-        .unwrap_or(inner.len());
-    let (name, after) = inner.split_at(end);
-    if name.is_empty() {
-        return None;
-    }
+    let (name, after) = inner.split_at(NAME.find(inner)?.end());
     if braced {
         after.strip_prefix('}').map(|after| (name, after))
     } else {

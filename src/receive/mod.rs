@@ -24,6 +24,7 @@ mod metrics;
 mod tests;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -37,6 +38,7 @@ use http::header::CONTENT_LENGTH;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub use answer::Refusal;
 pub use config::Config;
@@ -57,7 +59,7 @@ pub struct Receiver {
     current: ArcSwap<Current>,
     /// Decompressing and routing at the same time.
     processors: Semaphore,
-    requests: TaskTracker,
+    stopping: AtomicBool,
     metrics: ReceiveMetrics,
 }
 
@@ -67,6 +69,7 @@ struct Current {
     config: Config,
     router: Arc<Router>,
     in_hand: Semaphore,
+    requests: TaskTracker,
 }
 
 impl Receiver {
@@ -77,20 +80,25 @@ impl Receiver {
         Arc::new(Self {
             current: ArcSwap::from_pointee(Current::new(config, router)),
             processors: Semaphore::new(processors),
-            requests: TaskTracker::new(),
+            stopping: AtomicBool::new(false),
             metrics,
         })
     }
 
-    /// Routes with `router` from now on; requests in hand finish with the one before.
-    pub fn reload(&self, config: Config, router: Arc<Router>) {
-        self.current.store(Arc::new(Current::new(config, router)));
+    /// Routes with `router` from now on. Returns when the requests in hand, which finish with the
+    /// one before, have been answered.
+    pub async fn reload(&self, config: Config, router: Arc<Router>) {
+        let before = self.current.swap(Arc::new(Current::new(config, router)));
+        before.requests.close();
+        before.requests.wait().await;
     }
 
     /// Refuses requests from now on (503, so that senders keep them) and waits for those in hand.
     pub async fn stop(&self) {
-        self.requests.close();
-        self.requests.wait().await;
+        self.stopping.store(true, Ordering::SeqCst);
+        let current = self.current.load_full();
+        current.requests.close();
+        current.requests.wait().await;
     }
 
     /// The HTTP route of this receiver.
@@ -102,11 +110,7 @@ impl Receiver {
     }
 
     async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<(), Refusal> {
-        let current = self.current.load_full();
-        if self.requests.is_closed() {
-            return Err(Refusal::Stopping);
-        }
-        let _in_hand = self.requests.token();
+        let (current, _in_hand) = self.take_in_hand()?;
         media::check(headers)?;
         let _turn = current.turn().await?;
         let announced = headers
@@ -120,6 +124,22 @@ impl Receiver {
         let body = body.await.map_err(|_| Refusal::TooSlow)??;
         self.metrics.body(body.len());
         self.process(Arc::clone(&current), body).await
+    }
+
+    /// The configuration for a request, and a token for as long as the request is in hand.
+    fn take_in_hand(&self) -> Result<(Arc<Current>, TaskTrackerToken), Refusal> {
+        loop {
+            let current = self.current.load_full();
+            let token = current.requests.token();
+            // Only now: whoever waits for requests in hand has either seen the token, or said
+            // before what is read here.
+            if self.stopping.load(Ordering::SeqCst) {
+                return Err(Refusal::Stopping);
+            }
+            if Arc::ptr_eq(&current, &self.current.load()) {
+                return Ok((current, token));
+            }
+        }
     }
 
     async fn process(&self, current: Arc<Current>, body: Bytes) -> Result<(), Refusal> {
@@ -142,6 +162,7 @@ impl Current {
             config,
             router,
             in_hand,
+            requests: TaskTracker::new(),
         }
     }
 

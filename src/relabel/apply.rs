@@ -2,8 +2,8 @@
 
 use md5::{Digest as _, Md5};
 
-use super::{Action, Rule, Scratch};
-use crate::model::LabelSet;
+use super::{Action, Rule, Scratch, case};
+use crate::model::{Label, LabelSet};
 
 impl Rule {
     /// Runs the rule. False if it drops the series.
@@ -19,8 +19,8 @@ impl Rule {
                 let bucket = bucket(value, self.modulus).to_string();
                 labels.set(self.target(), bucket);
             }
-            Action::Lowercase => labels.set(self.target(), value.to_lowercase()),
-            Action::Uppercase => labels.set(self.target(), value.to_uppercase()),
+            Action::Lowercase => labels.set(self.target(), case::lower(value)),
+            Action::Uppercase => labels.set(self.target(), case::upper(value)),
             Action::LabelMap => self.map_labels(labels),
             Action::LabelDrop => labels.retain(|name| !self.regex.is_match(name)),
             Action::LabelKeep => labels.retain(|name| self.regex.is_match(name)),
@@ -45,13 +45,6 @@ impl Rule {
     }
 
     fn replace(&self, value: &str, labels: &mut LabelSet<'_>) {
-        let literal = (self.target_label.literal(), self.replacement.literal());
-        if let (true, true, (Some(target), Some(replacement))) =
-            (value.is_empty(), self.regex_is_default, literal)
-        {
-            labels.set(target.to_owned(), replacement.to_owned());
-            return;
-        }
         let templates = [&self.target_label, &self.replacement];
         // Without a match, or with a target that expands to nothing, nothing happens.
         if let Some([target, replacement]) = self.regex.expand(value, templates)
@@ -64,7 +57,7 @@ impl Rule {
     /// Copies the value of each label whose name matches to the name that the replacement makes of
     /// it. All names are matched before any label is set.
     fn map_labels(&self, labels: &mut LabelSet<'_>) {
-        let map = |label: crate::model::Label<'_>| {
+        let map = |label: Label<'_>| {
             let [name] = self.regex.expand(label.name, [&self.replacement])?;
             Some((name, label.value.to_owned()))
         };

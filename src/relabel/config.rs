@@ -1,6 +1,7 @@
 //! A relabel rule as it is written in the file, checked as Prometheus checks it.
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
 use super::{Action, Rule};
@@ -11,54 +12,54 @@ const REGEX: &str = "(.*)";
 const REPLACEMENT: &str = "$1";
 
 /// One entry of `write_relabel_configs`: valid, and with Prometheus' defaults where it is silent.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(try_from = "Written")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct RuleConfig {
     written: Written,
-    regex: Regex,
-    action: Action,
 }
 
-/// The entry word by word; what is not written is `None`.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+/// The entry word by word; what is not written is `None`. What is written as null is empty, as in
+/// Prometheus: it does not take the default.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
-    #[serde(alias = "sourceLabels", skip_serializing_if = "Option::is_none")]
-    #[serde(default)]
+    #[serde(default, alias = "sourceLabels", deserialize_with = "source_labels")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     source_labels: Option<Vec<String>>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     separator: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    regex: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "regex")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    regex: Option<Regex>,
+    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     modulus: Option<u64>,
-    #[serde(
-        default,
-        alias = "targetLabel",
-        skip_serializing_if = "Option::is_none"
-    )]
+    #[serde(default, alias = "targetLabel", deserialize_with = "null_is_empty")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     target_label: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, deserialize_with = "null_is_empty")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     replacement: Option<String>,
-    #[serde(
-        default,
-        deserialize_with = "not_null",
-        skip_serializing_if = "Option::is_none"
-    )]
-    action: Option<String>,
+    #[serde(default, deserialize_with = "action")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    action: Option<Action>,
 }
 
 /// Why an entry is refused, in Prometheus' words where it has them.
 #[derive(Debug, Error)]
 enum InvalidRule {
-    #[error("unknown relabel action `{0}`{1}")]
+    #[error("unknown relabel action {0:?}{1}")]
     UnknownAction(String, String),
+    #[error("relabel action cannot be empty")]
+    NoAction,
     #[error("relabel configuration for hashmod requires non-zero modulus")]
     NoModulus,
     #[error("relabel configuration for {0} action requires 'target_label' value")]
     NoTarget(Action),
-    #[error("source label name is empty")]
+    #[error("\"\" is not a valid label name")]
     EmptySource,
+    #[error("empty or null relabeling rule")]
+    NoRule,
     #[error("'replacement' can not be set for {0} action")]
     Replacement(Action),
     #[error("\"\" is invalid 'replacement' for labelmap action")]
@@ -73,50 +74,33 @@ impl RuleConfig {
     /// What the rule does.
     #[must_use]
     pub fn action(&self) -> Action {
-        self.action
+        self.written.action()
     }
 
     pub(super) fn compile(&self) -> Rule {
-        let text = |written: &Option<String>, default: &str| {
-            written.clone().unwrap_or_else(|| default.to_owned())
+        let written = &self.written;
+        let text = |text: &Option<String>, default: &str| {
+            text.clone().unwrap_or_else(|| default.to_owned())
         };
-        let Written {
-            source_labels,
-            separator,
-            modulus,
-            target_label,
-            replacement,
-            ..
-        } = &self.written;
+        let default_regex = || Regex::new(REGEX).expect("the default regex is valid");
         Rule {
-            source_labels: source_labels.clone().unwrap_or_default(),
-            separator: text(separator, SEPARATOR),
-            regex: self.regex.clone(),
-            regex_is_default: self.regex.as_str() == REGEX,
-            modulus: modulus.unwrap_or_default(),
-            target_label: Template::new(&text(target_label, "")),
-            replacement: Template::new(&text(replacement, REPLACEMENT)),
-            action: self.action,
+            source_labels: written.source_labels.clone().unwrap_or_default(),
+            separator: text(&written.separator, SEPARATOR),
+            regex: written.regex.clone().unwrap_or_else(default_regex),
+            modulus: written.modulus.unwrap_or_default(),
+            target_label: Template::new(&text(&written.target_label, "")),
+            replacement: Template::new(&text(&written.replacement, REPLACEMENT)),
+            action: self.action(),
         }
     }
 }
 
-impl TryFrom<Written> for RuleConfig {
-    type Error = String;
-
-    fn try_from(written: Written) -> Result<Self, String> {
-        let action = match &written.action {
-            None => Action::Replace,
-            Some(word) => parse_action(word).map_err(|error| error.to_string())?,
-        };
-        let source = written.regex.as_deref().unwrap_or(REGEX);
-        let regex = Regex::new(source).map_err(|error| error.to_string())?;
-        written.check(action).map_err(|error| error.to_string())?;
-        Ok(Self {
-            written,
-            regex,
-            action,
-        })
+impl<'de> Deserialize<'de> for RuleConfig {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written = Option::<Written>::deserialize(deserializer)?;
+        let written = written.ok_or_else(|| D::Error::custom(InvalidRule::NoRule))?;
+        written.check().map_err(D::Error::custom)?;
+        Ok(Self { written })
     }
 }
 
@@ -126,23 +110,31 @@ impl Serialize for RuleConfig {
     }
 }
 
+impl Serialize for Action {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
 impl Written {
+    fn action(&self) -> Action {
+        self.action.unwrap_or(Action::Replace)
+    }
+
     /// Prometheus' own checks, in its order. A field that says what is the default anyway counts as
-    /// not written.
-    fn check(&self, action: Action) -> Result<(), InvalidRule> {
+    /// not written, but not a regex and not a list.
+    fn check(&self) -> Result<(), InvalidRule> {
         use Action::{
             DropEqual, HashMod, KeepEqual, LabelDrop, LabelKeep, LabelMap, Lowercase, Replace,
             Uppercase,
         };
+        let action = self.action();
         let is = |written: &Option<String>, default: &str| {
             written.as_deref().is_none_or(|written| written == default)
         };
         let no_modulus = self.modulus.unwrap_or_default() == 0;
         let default_separator = is(&self.separator, SEPARATOR);
         let default_replacement = is(&self.replacement, REPLACEMENT);
-        if self.source_labels.iter().flatten().any(String::is_empty) {
-            return Err(InvalidRule::EmptySource);
-        }
         if action == HashMod && no_modulus {
             return Err(InvalidRule::NoModulus);
         }
@@ -159,7 +151,7 @@ impl Written {
         if action == LabelMap && self.replacement.as_deref() == Some("") {
             return Err(InvalidRule::EmptyReplacement);
         }
-        let only_source_and_target = is(&self.regex, REGEX) && no_modulus && default_separator;
+        let only_source_and_target = self.regex.is_none() && no_modulus && default_separator;
         if matches!(action, KeepEqual | DropEqual) && !only_source_and_target {
             return Err(InvalidRule::OnlySourceAndTarget(action));
         }
@@ -200,9 +192,32 @@ fn parse_action(word: &str) -> Result<Action, InvalidRule> {
     ))
 }
 
-fn not_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+fn null_is_empty<'de, D, T>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de> + Default,
+{
+    Option::<T>::deserialize(deserializer).map(|written| Some(written.unwrap_or_default()))
+}
+
+fn source_labels<'de, D>(deserializer: D) -> Result<Option<Vec<String>>, D::Error>
+where
+    D: Deserializer<'de>,
+{
+    let names = Option::<Vec<String>>::deserialize(deserializer)?;
+    if names.iter().flatten().any(String::is_empty) {
+        return Err(D::Error::custom(InvalidRule::EmptySource));
+    }
+    Ok(names)
+}
+
+fn regex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Regex>, D::Error> {
+    let source = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    Regex::new(&source).map(Some).map_err(D::Error::custom)
+}
+
+fn action<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Action>, D::Error> {
     let word = Option::<String>::deserialize(deserializer)?;
-    let word = word.filter(|word| !word.is_empty());
-    word.map(Some)
-        .ok_or_else(|| de::Error::custom("relabel action cannot be empty"))
+    let word = word.ok_or_else(|| D::Error::custom(InvalidRule::NoAction))?;
+    parse_action(&word).map(Some).map_err(D::Error::custom)
 }

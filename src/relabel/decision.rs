@@ -76,8 +76,8 @@ impl Rule {
             let written = self.regex.expand(name, [&self.replacement]);
             written.is_some_and(|[written]| names.contains(&written))
         };
-        let sources: Vec<_> = matched.into_iter().filter(|name| writes(name)).collect();
-        names.extend(sources);
+        let sources: Vec<_> = matched.iter().filter(|name| writes(name)).collect();
+        names.extend(sources.into_iter().cloned());
         true
     }
 }

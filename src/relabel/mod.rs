@@ -5,11 +5,16 @@
 //! [`Rules::decision`] says which labels decide whether a series is kept, so that the decision can
 //! be remembered.
 //!
-//! Specified by [Prometheus' documentation] and by what Prometheus does.
+//! Specified by `relabel_config` in [Prometheus' documentation] and by what Prometheus does. Two
+//! corners differ. Where `labelmap` copies several labels to one name, the last by its own name
+//! stays; in Prometheus labels that earlier rules wrote count as later than all others. And
+//! `labelmap` never makes a label without a name.
 //!
-//! [Prometheus' documentation]: https://prometheus.io/docs/prometheus/latest/configuration/configuration/#relabel_config
+//! [Prometheus' documentation]:
+//!     https://prometheus.io/docs/prometheus/latest/configuration/configuration/
 
 mod apply;
+mod case;
 mod config;
 mod decision;
 mod explain;
@@ -70,14 +75,12 @@ pub enum Action {
     Uppercase,
 }
 
-/// A compiled rule.
+/// A compiled rule. Displayed, it says in words what it does.
 #[derive(Debug)]
-struct Rule {
+pub struct Rule {
     source_labels: Vec<String>,
     separator: String,
     regex: Regex,
-    /// Whether the regex is the default one, which matches everything.
-    regex_is_default: bool,
     modulus: u64,
     target_label: Template,
     replacement: Template,
@@ -105,6 +108,12 @@ impl Rules {
         Outcome::Kept
     }
 
+    /// The rules in order.
+    #[must_use]
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Rule> {
+        self.rules.iter()
+    }
+
     /// Whether any rule can change labels.
     #[must_use]
     pub fn rewrites(&self) -> bool {
@@ -121,6 +130,14 @@ impl Rules {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules.is_empty()
+    }
+}
+
+impl Rule {
+    /// What the rule does.
+    #[must_use]
+    pub fn action(&self) -> Action {
+        self.action
     }
 }
 

@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::settings::{Duration, HttpUrl, Secret};
+use crate::settings::{Duration, HttpUrl, Secret, positive};
 
 /// The lanes of a route that says nothing of shards.
 const DEFAULT_LANES: u64 = 4;
@@ -43,28 +43,28 @@ pub struct Config {
 pub struct QueueConfig {
     /// In Prometheus the samples that a shard holds in memory. Here the queue is on disk and
     /// bounded by `queue.max_bytes`; this is read so that entries paste in, and does nothing else.
+    #[serde(deserialize_with = "positive")]
     pub capacity: u64,
-    /// How many requests of the route may be in flight: its lanes, at most 64.
-    #[serde(alias = "maxShards", skip_serializing_if = "Option::is_none")]
-    pub max_shards: Option<u64>,
-    /// The least number of lanes.
-    #[serde(alias = "minShards")]
+    /// The most lanes, that is requests of the route in flight.
+    #[serde(deserialize_with = "positive")]
+    pub max_shards: u64,
+    /// The fewest lanes. A route has four unless one of these bounds forbids it, and never more
+    /// than 64: the number is fixed, so that a series keeps its lane.
+    #[serde(deserialize_with = "positive")]
     pub min_shards: u64,
     /// Samples in one request at the most.
-    #[serde(alias = "maxSamplesPerSend")]
+    #[serde(deserialize_with = "positive")]
     pub max_samples_per_send: u64,
     /// How long a sample may wait for a request to fill.
-    #[serde(alias = "batchSendDeadline")]
     pub batch_send_deadline: Duration,
     /// The first pause before a request is sent again; each further one is twice as long.
-    #[serde(alias = "minBackoff")]
+    #[serde(deserialize_with = "positive")]
     pub min_backoff: Duration,
     /// The longest pause.
-    #[serde(alias = "maxBackoff")]
+    #[serde(deserialize_with = "positive")]
     pub max_backoff: Duration,
     /// Whether a request that was answered 429 is sent again. Prometheus' default is false, which
     /// loses the samples.
-    #[serde(alias = "retryOnRateLimit")]
     pub retry_on_http_429: bool,
 }
 
@@ -72,7 +72,7 @@ impl Default for QueueConfig {
     fn default() -> Self {
         Self {
             capacity: 10_000,
-            max_shards: None,
+            max_shards: 50,
             min_shards: 1,
             max_samples_per_send: 2000,
             batch_send_deadline: Duration::from_millis(5000),
@@ -87,9 +87,7 @@ impl QueueConfig {
     /// How many lanes the route has.
     #[must_use]
     pub fn lanes(&self) -> u8 {
-        let lanes = self
-            .max_shards
-            .unwrap_or(DEFAULT_LANES.max(self.min_shards));
+        let lanes = DEFAULT_LANES.min(self.max_shards).max(self.min_shards);
         u8::try_from(lanes.clamp(1, MAX_LANES)).expect("clamped to less than 256")
     }
 }
@@ -100,11 +98,22 @@ impl QueueConfig {
 pub struct MetadataConfig {
     /// Whether the metadata that comes in goes to this route.
     pub send: bool,
+    /// In Prometheus how often metadata is sent. Here it is passed on when it comes; this is read
+    /// so that entries paste in, and does nothing else.
+    pub send_interval: Duration,
+    /// In Prometheus the metadata in one request at the most. Here it does nothing, as above.
+    #[serde(deserialize_with = "positive")]
+    pub max_samples_per_send: u64,
 }
 
 impl Default for MetadataConfig {
     fn default() -> Self {
-        Self { send: true }
+        let send_interval = Duration::from_millis(60_000);
+        Self {
+            send: true,
+            send_interval,
+            max_samples_per_send: 2000,
+        }
     }
 }
 

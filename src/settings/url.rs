@@ -17,10 +17,10 @@ pub enum InvalidUrl {
     #[error("url for remote_write is empty")]
     Empty,
     /// It cannot be parsed.
-    #[error("not a valid URL: {0}")]
+    #[error("not a valid URL: {0}: write it like http://host:9090/path")]
     Syntax(url::ParseError),
     /// It is of another scheme.
-    #[error("URL scheme must be 'http' or 'https', not '{0}'")]
+    #[error("URL scheme must be 'http' or 'https', not '{0}': write it like http://host:9090/path")]
     Scheme(String),
 }
 

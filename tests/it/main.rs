@@ -3,4 +3,5 @@
 mod dependencies;
 mod generated;
 mod layers;
+mod relay;
 mod sources;

@@ -1,0 +1,256 @@
+//! What the relay takes and what it refuses.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use promrelay::remote_write::generated::prometheus::{
+    Label, MetricMetadata, TimeSeries, WriteRequest,
+};
+use prost::Message as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::time::timeout;
+
+use super::harness::{Receiver, Relay, body, compress, series, wait_for};
+
+async fn relay(receiver: &Receiver, more: &str) -> Relay {
+    let address = receiver.address();
+    Relay::start(&format!(
+        "{more}remote_write:\n  - url: http://{address}/all\n    \
+         queue_config: {{batch_send_deadline: 10ms}}\n"
+    ))
+    .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn malformed_requests_are_refused_with_what_and_where() {
+    let receiver = Receiver::start();
+    let relay = relay(
+        &receiver,
+        "receive: {max_body_size: 1MiB, max_decoded_size: 2MiB}\n",
+    )
+    .await;
+    let good = body(vec![series("a", &[], 1, 1.0)]);
+    let mut twice = series("a", &[("x", "1")], 1, 1.0);
+    twice.labels.push(Label {
+        name: "x".into(),
+        value: "2".into(),
+    });
+    let with_type = |value: &'static str| vec![("content-type", value)];
+    let cases: Vec<(&str, Vec<u8>, Vec<(&str, &str)>, u16, &str)> = vec![
+        ("good", good.clone(), vec![], 204, ""),
+        ("empty request", compress(&[]), vec![], 204, ""),
+        ("no type", good.clone(), with_type(""), 204, ""),
+        (
+            "named type",
+            good.clone(),
+            with_type("Application/X-Protobuf ; proto=\"prometheus.WriteRequest\""),
+            204,
+            "",
+        ),
+        (
+            "json",
+            good.clone(),
+            with_type("application/json"),
+            415,
+            "application/json",
+        ),
+        (
+            "2.0",
+            good.clone(),
+            with_type("application/x-protobuf;proto=io.prometheus.write.v2.Request"),
+            415,
+            "v2",
+        ),
+        (
+            "gzip",
+            good.clone(),
+            vec![("content-encoding", "gzip")],
+            415,
+            "gzip",
+        ),
+        ("no body", vec![], vec![], 400, "snappy"),
+        (
+            "framed snappy",
+            b"\xff\x06\0\0sNaPpY".to_vec(),
+            vec![],
+            400,
+            "snappy",
+        ),
+        (
+            "lying header",
+            vec![0xff, 0xff, 0x7f, 0],
+            vec![],
+            400,
+            "cannot be",
+        ),
+        (
+            "bomb",
+            vec![0xff, 0xff, 0xff, 0x7f, 0],
+            vec![],
+            413,
+            "over the limit",
+        ),
+        (
+            "large body",
+            vec![0; 2 << 20],
+            vec![],
+            413,
+            "over the limit",
+        ),
+        ("no protobuf", compress(b"\x0a\xff"), vec![], 400, "cut off"),
+        (
+            "no labels",
+            body(vec![TimeSeries::default()]),
+            vec![],
+            400,
+            "series 0",
+        ),
+        (
+            "label twice",
+            body(vec![series("b", &[], 1, 1.0), twice]),
+            vec![],
+            400,
+            "series 1 ({__name__=\"a\"",
+        ),
+        (
+            "no label name",
+            body(vec![series("a", &[("", "x")], 1, 1.0)]),
+            vec![],
+            400,
+            "name is empty",
+        ),
+    ];
+    for (what, body, headers, status, words) in cases {
+        let (answered, answer, _) = relay.post(body, &headers).await;
+        assert_eq!(answered.as_u16(), status, "{what}: {answer}");
+        assert!(answer.contains(words), "{what}: {answer}");
+    }
+    let invalid = relay
+        .metric("promrelay_receive_requests_total", &["code=\"400\""])
+        .await;
+    assert_eq!(invalid, 7.0);
+    assert_eq!(
+        relay.metric("promrelay_received_samples_total", &[]).await,
+        3.0
+    );
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_invalid_series_leaves_nothing_of_its_request() {
+    let receiver = Receiver::start();
+    let relay = relay(&receiver, "").await;
+    let bad = vec![series("a", &[], 1, 1.0), TimeSeries::default()];
+    assert_eq!(relay.post(body(bad), &[]).await.0, StatusCode::BAD_REQUEST);
+    relay.write(vec![series("b", &[], 2, 1.0)]).await;
+    wait_for("the good one", async || receiver.samples("/all").len() == 1).await;
+    assert_eq!(receiver.samples("/all")[0].0, "__name__=b");
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn unsorted_labels_are_sorted_and_metadata_is_carried() {
+    let receiver = Receiver::start();
+    let relay = relay(
+        &receiver,
+        "global: {external_labels: {cluster: blue, x: never}}\n",
+    )
+    .await;
+    let metadata = MetricMetadata {
+        metric_family_name: "a".into(),
+        help: "h".into(),
+        ..Default::default()
+    };
+    let request = WriteRequest {
+        timeseries: vec![series("a", &[("x", "1"), ("c", "2")], 1, 1.0)],
+        metadata: vec![metadata.clone()],
+    };
+    let (status, words, _) = relay.post(compress(&request.encode_to_vec()), &[]).await;
+    assert_eq!(status, StatusCode::NO_CONTENT, "{words}");
+    wait_for("the sample", async || receiver.samples("/all").len() == 1).await;
+    assert_eq!(
+        receiver.samples("/all")[0].0,
+        "__name__=a,c=2,cluster=blue,x=1"
+    );
+    wait_for("the metadata", async || {
+        receiver
+            .arrivals("/all")
+            .iter()
+            .any(|arrival| arrival.request.metadata == [metadata.clone()])
+    })
+    .await;
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_refuses_and_keeps_nothing_on_any_route() {
+    let receiver = Receiver::start();
+    let address = receiver.stop().await;
+    let relay = Relay::start(&format!(
+        "remote_write:\n  - {{name: large, url: \"http://{address}/large\"}}\n  \
+         - {{name: small, url: \"http://{address}/small\", queue: {{max_bytes: 1MiB}}}}\n"
+    ))
+    .await;
+    let large = "x".repeat(3000);
+    let mut accepted = 0.0;
+    let refused = loop {
+        let value: String = large
+            .chars()
+            .rev()
+            .chain(accepted.to_string().chars())
+            .collect();
+        let (status, words, headers) = relay
+            .post(
+                body(vec![series(
+                    &format!("m{accepted}"),
+                    &[("x", &value)],
+                    1,
+                    1.0,
+                )]),
+                &[],
+            )
+            .await;
+        if status != StatusCode::NO_CONTENT {
+            assert_eq!(status, StatusCode::SERVICE_UNAVAILABLE, "{words}");
+            assert_eq!(headers["retry-after"], "1");
+            break words;
+        }
+        accepted += 1.0;
+        assert!(accepted < 100_000.0, "the queue never filled");
+    };
+    assert!(
+        refused.contains("route small") && refused.contains("full"),
+        "{refused}"
+    );
+    for route in ["route=\"large\"", "route=\"small\""] {
+        assert_eq!(
+            relay.metric("promrelay_queue_samples", &[route]).await,
+            accepted,
+            "{route}"
+        );
+    }
+    assert_eq!(
+        relay.metric("promrelay_received_samples_total", &[]).await,
+        accepted
+    );
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sender_that_trickles_does_not_hold_up_another() {
+    let receiver = Receiver::start();
+    let more = "receive: {max_requests_in_flight: 2, request_timeout: 500ms}\n";
+    let relay = relay(&receiver, more).await;
+    let address = relay.url("").trim_start_matches("http://").to_owned();
+    let mut slow = tokio::net::TcpStream::connect(address).await.unwrap();
+    let head = "POST /api/v1/write HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nx";
+    slow.write_all(head.as_bytes()).await.unwrap();
+    relay.write(vec![series("a", &[], 1, 1.0)]).await;
+    let mut answer = vec![0; 12];
+    timeout(Duration::from_secs(10), slow.read_exact(&mut answer))
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(answer, b"HTTP/1.1 503");
+    relay.stop().await;
+}
