@@ -30,9 +30,9 @@ fn series(labels: &[(&[u8], &[u8])]) -> Vec<u8> {
 
 fn request(messages: &[Vec<u8>]) -> Vec<u8> {
     let mut request = Vec::new();
-    messages
-        .iter()
-        .for_each(|message| put_bytes_field(&mut request, 1, message));
+    for message in messages {
+        put_bytes_field(&mut request, 1, message);
+    }
     request
 }
 

@@ -132,7 +132,7 @@ async fn deliver(shared: &Shared, batch: &Batch) -> bool {
                 retry_after,
                 words,
             } => {
-                metrics.retried(&reason, code);
+                metrics.retried(reason, code);
                 if let Some(suppressed) = metrics.retries_logged.permit() {
                     warn!(%route, attempt, reason, suppressed, words, "send failed, will retry");
                 }

@@ -13,7 +13,7 @@ use crate::routes::EVERYTHING;
 async fn advances(recorder: &Recorder, path: &str, seconds: i64) -> i64 {
     let what = format!("{path} delivers {seconds} s of scrapes");
     let mut start_ms = None;
-    eventually(&what, Duration::from_secs(60), async || {
+    eventually(&what, Duration::from_mins(1), async || {
         let newest_ms = recorder.newest_ms(path)?;
         let start_ms = *start_ms.get_or_insert(newest_ms);
         Some(newest_ms).filter(|newest_ms| *newest_ms >= start_ms + seconds * 1000)

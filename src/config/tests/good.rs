@@ -165,7 +165,7 @@ fn a_route_takes_from_queue_what_it_does_not_say() {
     assert_eq!(first.queue.on_full, second.queue.on_full);
     assert_eq!(
         first.queue.max_age,
-        Some(std::time::Duration::from_secs(3600))
+        Some(std::time::Duration::from_hours(1))
     );
     assert_eq!(second.queue.max_age, None);
 }
