@@ -11,7 +11,7 @@
 //! | 400 | snappy, protobuf or labels are not valid: the body says what and where |
 //! | 413 | the body is over `max_body_size`, or would be over `max_decoded_size` |
 //! | 415 | a content type, protobuf message or encoding that is not supported |
-//! | 503 | a queue is full or failing, or too many requests are in hand: come back after `Retry-After` |
+//! | 503 | a queue is full or failing, too many requests are in hand, or the relay is stopping |
 //!
 //! Specification: [remote write 1.0](https://prometheus.io/docs/specs/prw/remote_write_spec/).
 
@@ -23,6 +23,7 @@ mod metrics;
 #[cfg(test)]
 mod tests;
 
+use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -174,7 +175,7 @@ impl Current {
 
     fn route(&self, body: &[u8]) -> Result<crate::route::Delivery, Refusal> {
         thread_local! {
-            static BUFFER: std::cell::RefCell<Vec<u8>> = const { std::cell::RefCell::new(Vec::new()) };
+            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
         }
         let limit = self.config.max_decoded_size.bytes();
         BUFFER.with_borrow_mut(|buffer| {

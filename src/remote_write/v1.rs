@@ -1,9 +1,9 @@
 //! Remote write 1.0: walking a `WriteRequest` as borrowed slices, and putting series back together.
 //!
 //! ```text
-//! WriteRequest: repeated TimeSeries timeseries = 1; (2 is Cortex's); repeated MetricMetadata metadata = 3
-//! TimeSeries:   repeated Label labels = 1; repeated Sample samples = 2; exemplars = 3; histograms = 4
-//! Label:        string name = 1; string value = 2
+//! WriteRequest: timeseries = 1 (repeated TimeSeries); 2 is Cortex's; metadata = 3 (repeated)
+//! TimeSeries:   labels = 1 (repeated Label); samples = 2; exemplars = 3; histograms = 4
+//! Label:        name = 1; value = 2 (strings)
 //! ```
 //!
 //! A series' labels are read and checked; all its other fields are its payload, carried as bytes.

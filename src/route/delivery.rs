@@ -39,7 +39,8 @@ pub enum CommitError {
         #[source]
         source: ReserveError,
     },
-    /// A route's disk failed. Other routes may have kept the request: sent again, they get it twice.
+    /// A route's disk failed. Other routes may have kept the request; if it is sent again they get
+    /// it twice.
     #[error("route {route} could not store the request")]
     Failed {
         /// The route's name.

@@ -40,7 +40,7 @@ pub(super) enum Decision {
 /// One [`Decision`] per route, in the routes' order.
 pub(super) type Verdict = [Decision];
 
-/// An index of a [`Verdict`] in the table that gave it, valid until [`VerdictTable::start_request`].
+/// An index of a [`Verdict`] in the table that gave it, valid within one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct VerdictId(pub(super) usize);
 

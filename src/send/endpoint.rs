@@ -154,7 +154,7 @@ fn not_sent(reason: &'static str, error: &(dyn Error + 'static)) -> Answer {
     }
 }
 
-/// Seconds, or a date ([RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#field.retry-after)).
+/// Seconds, or a date: RFC 9110, section 10.2.3.
 pub(super) fn read_retry_after(value: &HeaderValue) -> Option<Duration> {
     let value = value.to_str().ok()?.trim();
     let pause = if let Ok(seconds) = value.parse() {

@@ -8,7 +8,7 @@
 //! | the receiver | then |
 //! |---|---|
 //! | answers 2xx | the blocks are acknowledged and leave the queue |
-//! | answers 5xx or 429, or does not answer | the same request again, after a growing pause, for ever |
+//! | answers 5xx or 429, or does not answer | the same request, after growing pauses, for ever |
 //! | says when to come back (`Retry-After`) | not before that, but within ten minutes |
 //! | answers anything else | the samples are rejected: counted, logged with the receiver's words |
 //!

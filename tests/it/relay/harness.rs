@@ -1,5 +1,7 @@
 //! A relay, and a receiver that records what arrives and answers as it is told.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
+
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex};
@@ -15,7 +17,7 @@ use promrelay::remote_write::generated::prometheus::{Label, Sample, TimeSeries, 
 use promrelay::telemetry::Registry;
 use prost::Message as _;
 use tempfile::TempDir;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, interval};
 
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -105,16 +107,16 @@ impl Relay {
         (response.status(), text(response).await)
     }
 
-    /// The sum of all samples of the metric `name` whose labels include `labels`.
-    pub(super) async fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+    /// The sum of all samples of the metric `name` whose labels include `labels`, in whole numbers.
+    pub(super) async fn metric(&self, name: &str, labels: &[&str]) -> u64 {
         let (_, metrics) = self.get("/metrics").await;
         let of_name = metrics.lines().filter(|line| {
             let rest = line.strip_prefix(name).unwrap_or_default();
             rest.starts_with(['{', ' ']) && labels.iter().all(|label| rest.contains(label))
         });
-        of_name
-            .map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
-            .sum()
+        let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
+        let sum: f64 = of_name.map(value).sum();
+        format!("{sum:.0}").parse().unwrap()
     }
 }
 
@@ -265,11 +267,7 @@ pub(super) fn series(
     };
     TimeSeries {
         labels: all.into_iter().map(label).collect(),
-        samples: vec![Sample {
-            value,
-            timestamp,
-            ..Sample::default()
-        }],
+        samples: vec![Sample { value, timestamp }],
         ..TimeSeries::default()
     }
 }
@@ -301,9 +299,10 @@ pub(super) fn compress(raw: &[u8]) -> Vec<u8> {
 /// Waits until `condition` holds.
 pub(super) async fn wait_for(what: &str, mut condition: impl AsyncFnMut() -> bool) {
     let start = Instant::now();
+    let mut poll = interval(Duration::from_millis(10));
     while !condition().await {
         assert!(start.elapsed() < PATIENCE, "{what} did not come true");
-        sleep(Duration::from_millis(10)).await;
+        poll.tick().await;
     }
 }
 

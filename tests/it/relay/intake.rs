@@ -21,6 +21,74 @@ async fn relay(receiver: &Receiver, more: &str) -> Relay {
     .await
 }
 
+/// A request, and the answer to it: the status and a part of the words.
+struct Case {
+    body: Vec<u8>,
+    content_type: &'static str,
+    encoding: &'static str,
+    status: u16,
+    words: &'static str,
+}
+
+fn case(body: Vec<u8>, status: u16, words: &'static str) -> Case {
+    Case {
+        body,
+        content_type: "application/x-protobuf",
+        encoding: "snappy",
+        status,
+        words,
+    }
+}
+
+fn typed(content_type: &'static str, status: u16, words: &'static str) -> Case {
+    Case {
+        content_type,
+        ..case(body(vec![series("a", &[], 1, 1.0)]), status, words)
+    }
+}
+
+fn cases() -> Vec<Case> {
+    let mut twice = series("a", &[("x", "1")], 1, 1.0);
+    twice.labels.push(Label {
+        name: "x".into(),
+        value: "2".into(),
+    });
+    let nameless = series("a", &[("", "x")], 1, 1.0);
+    vec![
+        typed("application/x-protobuf", 204, ""),
+        case(compress(&[]), 204, ""),
+        typed("", 204, ""),
+        typed(
+            "Application/X-Protobuf ; proto=\"prometheus.WriteRequest\"",
+            204,
+            "",
+        ),
+        typed("application/json", 415, "application/json"),
+        typed(
+            "application/x-protobuf;proto=io.prometheus.write.v2.Request",
+            415,
+            "v2",
+        ),
+        Case {
+            encoding: "gzip",
+            ..typed("application/x-protobuf", 415, "gzip")
+        },
+        case(vec![], 400, "snappy"),
+        case(b"\xff\x06\0\0sNaPpY".to_vec(), 400, "snappy"),
+        case(vec![0xff, 0xff, 0x7f, 0], 400, "cannot be"),
+        case(vec![0xff, 0xff, 0xff, 0x7f, 0], 413, "over the limit"),
+        case(vec![0; 2 << 20], 413, "over the limit"),
+        case(compress(b"\x0a\xff"), 400, "cut off"),
+        case(body(vec![TimeSeries::default()]), 400, "series 0"),
+        case(
+            body(vec![series("b", &[], 1, 1.0), twice]),
+            400,
+            "series 1 ({__name__=\"a\"",
+        ),
+        case(body(vec![nameless]), 400, "name is empty"),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn malformed_requests_are_refused_with_what_and_where() {
     let receiver = Receiver::start();
@@ -29,109 +97,22 @@ async fn malformed_requests_are_refused_with_what_and_where() {
         "receive: {max_body_size: 1MiB, max_decoded_size: 2MiB}\n",
     )
     .await;
-    let good = body(vec![series("a", &[], 1, 1.0)]);
-    let mut twice = series("a", &[("x", "1")], 1, 1.0);
-    twice.labels.push(Label {
-        name: "x".into(),
-        value: "2".into(),
-    });
-    let with_type = |value: &'static str| vec![("content-type", value)];
-    let cases: Vec<(&str, Vec<u8>, Vec<(&str, &str)>, u16, &str)> = vec![
-        ("good", good.clone(), vec![], 204, ""),
-        ("empty request", compress(&[]), vec![], 204, ""),
-        ("no type", good.clone(), with_type(""), 204, ""),
-        (
-            "named type",
-            good.clone(),
-            with_type("Application/X-Protobuf ; proto=\"prometheus.WriteRequest\""),
-            204,
-            "",
-        ),
-        (
-            "json",
-            good.clone(),
-            with_type("application/json"),
-            415,
-            "application/json",
-        ),
-        (
-            "2.0",
-            good.clone(),
-            with_type("application/x-protobuf;proto=io.prometheus.write.v2.Request"),
-            415,
-            "v2",
-        ),
-        (
-            "gzip",
-            good.clone(),
-            vec![("content-encoding", "gzip")],
-            415,
-            "gzip",
-        ),
-        ("no body", vec![], vec![], 400, "snappy"),
-        (
-            "framed snappy",
-            b"\xff\x06\0\0sNaPpY".to_vec(),
-            vec![],
-            400,
-            "snappy",
-        ),
-        (
-            "lying header",
-            vec![0xff, 0xff, 0x7f, 0],
-            vec![],
-            400,
-            "cannot be",
-        ),
-        (
-            "bomb",
-            vec![0xff, 0xff, 0xff, 0x7f, 0],
-            vec![],
-            413,
-            "over the limit",
-        ),
-        (
-            "large body",
-            vec![0; 2 << 20],
-            vec![],
-            413,
-            "over the limit",
-        ),
-        ("no protobuf", compress(b"\x0a\xff"), vec![], 400, "cut off"),
-        (
-            "no labels",
-            body(vec![TimeSeries::default()]),
-            vec![],
-            400,
-            "series 0",
-        ),
-        (
-            "label twice",
-            body(vec![series("b", &[], 1, 1.0), twice]),
-            vec![],
-            400,
-            "series 1 ({__name__=\"a\"",
-        ),
-        (
-            "no label name",
-            body(vec![series("a", &[("", "x")], 1, 1.0)]),
-            vec![],
-            400,
-            "name is empty",
-        ),
-    ];
-    for (what, body, headers, status, words) in cases {
-        let (answered, answer, _) = relay.post(body, &headers).await;
-        assert_eq!(answered.as_u16(), status, "{what}: {answer}");
-        assert!(answer.contains(words), "{what}: {answer}");
+    for (index, case) in cases().into_iter().enumerate() {
+        let headers = [
+            ("content-type", case.content_type),
+            ("content-encoding", case.encoding),
+        ];
+        let (status, words, _) = relay.post(case.body, &headers).await;
+        assert_eq!(status.as_u16(), case.status, "case {index}: {words}");
+        assert!(words.contains(case.words), "case {index}: {words}");
     }
     let invalid = relay
         .metric("promrelay_receive_requests_total", &["code=\"400\""])
         .await;
-    assert_eq!(invalid, 7.0);
+    assert_eq!(invalid, 7);
     assert_eq!(
         relay.metric("promrelay_received_samples_total", &[]).await,
-        3.0
+        3
     );
     relay.stop().await;
 }
@@ -192,7 +173,7 @@ async fn a_full_queue_refuses_and_keeps_nothing_on_any_route() {
     ))
     .await;
     let large = "x".repeat(3000);
-    let mut accepted = 0.0;
+    let mut accepted = 0;
     let refused = loop {
         let value: String = large
             .chars()
@@ -215,8 +196,8 @@ async fn a_full_queue_refuses_and_keeps_nothing_on_any_route() {
             assert_eq!(headers["retry-after"], "1");
             break words;
         }
-        accepted += 1.0;
-        assert!(accepted < 100_000.0, "the queue never filled");
+        accepted += 1;
+        assert!(accepted < 100_000, "the queue never filled");
     };
     assert!(
         refused.contains("route small") && refused.contains("full"),
