@@ -22,6 +22,8 @@ pub(super) enum Delivery {
     Deliver,
     /// It has been dealt with.
     Skip,
+    /// Nothing more does: see [`Plan::Stop`].
+    Stop,
 }
 
 /// What a reader does next.
@@ -36,8 +38,11 @@ pub(super) enum Plan {
 }
 
 impl State {
-    /// Decides about a record that was read.
-    pub(super) fn deliver(&mut self, header: &RecordHeader) -> Delivery {
+    /// Decides about a record that the reader number `reader` has read.
+    pub(super) fn deliver(&mut self, reader: u64, header: &RecordHeader) -> Delivery {
+        if self.phase != Phase::Open || reader != self.readers {
+            return Delivery::Stop;
+        }
         let position = header.position;
         if position <= self.read_through {
             let records = self.delivered.get(&header.stream);

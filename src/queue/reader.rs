@@ -95,9 +95,11 @@ impl Reader {
                 self.accept(loaded).await;
             }
             while let Some((header, payload)) = self.take_record() {
-                let delivery = self.shared.lock().deliver(&header);
-                if delivery == Delivery::Deliver {
-                    return Some(self.entry(&header, payload));
+                let delivery = self.shared.lock().deliver(self.number, &header);
+                match delivery {
+                    Delivery::Deliver => return Some(self.entry(&header, payload)),
+                    Delivery::Skip => {}
+                    Delivery::Stop => return None,
                 }
             }
             self.changes.mark_unchanged();

@@ -30,7 +30,12 @@ pub(super) fn list(directory: &Path) -> io::Result<BTreeMap<u64, u64>> {
             continue;
         };
         if let (20, Ok(first)) = (first.len(), first.parse()) {
-            segments.insert(first, entry.metadata()?.len());
+            match entry.metadata() {
+                Ok(metadata) => drop(segments.insert(first, metadata.len())),
+                // It was consumed and deleted meanwhile, when a running queue is inspected.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
         }
     }
     Ok(segments)

