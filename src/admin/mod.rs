@@ -56,7 +56,6 @@ impl Admin {
     }
 
     /// The HTTP routes of this service.
-    #[must_use]
     pub fn service(self: &Arc<Self>) -> Router {
         Router::new()
             .route("/", get(index))

@@ -88,7 +88,7 @@ pub struct App {
     inner: Arc<Inner>,
     admin: Arc<Admin>,
     server: Server,
-    _maintenance: AbortOnDropHandle<()>,
+    maintenance: AbortOnDropHandle<()>,
     _lock: DirectoryLock,
 }
 
@@ -130,12 +130,12 @@ impl App {
         let server = Server::start(inner.options.listen_address, service)?;
         admin.set_ready(true);
         info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "started");
-        let _maintenance = AbortOnDropHandle::new(spawn_maintenance(Arc::clone(&inner)));
+        let maintenance = AbortOnDropHandle::new(spawn_maintenance(Arc::clone(&inner)));
         Ok(Self {
             inner,
             admin,
             server,
-            _maintenance,
+            maintenance,
             _lock: lock,
         })
     }
@@ -157,6 +157,7 @@ impl App {
     /// Stops in order; see the module. Nothing that was acknowledged is lost.
     pub async fn stop(self) {
         info!("stopping");
+        drop(self.maintenance);
         self.admin.set_ready(false);
         if timeout(FINISH_REQUESTS, self.inner.receiver.stop())
             .await

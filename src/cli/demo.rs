@@ -1,6 +1,6 @@
 //! `promrelay demo`: the main job, seen from the outside in seconds.
 //!
-//! A windows_exporter's metrics are written to a relay every second as Prometheus would write
+//! A `windows_exporter`'s metrics are written to a relay every second as Prometheus would write
 //! them; the relay splits them into the two routes of the Octopus set-up; a sink shows what arrives
 //! on each. All of it in this process, on loopback, in a temporary directory.
 
@@ -24,7 +24,7 @@ use crate::remote_write::v1::{TIMESERIES, encode_labels};
 use crate::remote_write::wire::{put_bytes_field, put_varint};
 use crate::telemetry::Registry;
 
-/// The exposition of windows_exporter 0.16: names, types and labels as upstream.
+/// The exposition of `windows_exporter` 0.16: names, types and labels as upstream.
 const EXPOSITION: &str = include_str!("demo/windows_exporter-0.16.0.prom");
 /// The two routes of the Octopus set-up; `$SINK` is where the sink listens.
 const CONFIG: &str = include_str!("demo/promrelay.yml");

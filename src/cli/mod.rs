@@ -33,13 +33,13 @@ struct Arguments {
 enum Command {
     /// Receive remote write, filter it into routes, and deliver each route to its receiver.
     Run(run::Arguments),
-    /// Say every problem of configuration files as file:line:column: message.
+    /// Say every problem of configuration files as `file:line:column: message`.
     Check(check::Arguments),
     /// Show rule by rule why a series is, or is not, in each route.
     Explain(explain::Arguments),
     /// Stand in for a receiver: answer like fluentd, and print what arrives per path.
     Sink(sink::Arguments),
-    /// See it work: a windows_exporter's metrics, the relay and a sink, all on loopback.
+    /// See it work: the metrics of a `windows_exporter`, the relay and a sink, all on loopback.
     Demo(demo::Arguments),
     /// Ask a running relay whether it is ready; for a container's HEALTHCHECK.
     Healthcheck(healthcheck::Arguments),
@@ -50,7 +50,7 @@ enum Command {
 pub fn main() -> ExitCode {
     let result = match Arguments::parse().command {
         Command::Run(arguments) => run::run(arguments),
-        Command::Check(arguments) => check::run(&arguments),
+        Command::Check(arguments) => Ok(check::run(&arguments)),
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Sink(arguments) => sink::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),

@@ -63,12 +63,9 @@ async fn serve(options: Options) -> anyhow::Result<ExitCode> {
         }
         Err(error) => return Err(error.into()),
     };
-    loop {
-        match signals.next().await {
-            // What went wrong is logged and counted where it happened.
-            Signal::Reload => drop(app.reload().await),
-            Signal::Stop => break,
-        }
+    while let Signal::Reload = signals.next().await {
+        // What went wrong is logged and counted where it happened.
+        drop(app.reload().await);
     }
     tokio::select! {
         () = app.stop() => Ok(ExitCode::SUCCESS),

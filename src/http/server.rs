@@ -12,7 +12,7 @@ use tokio::task::JoinHandle;
 
 /// How long a client may take to send a request's headers; also how long a connection may idle
 /// between requests.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(60);
+const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
 /// Streams of one HTTP/2 connection at the same time.
 const HTTP2_STREAMS: u32 = 128;
 

@@ -1,82 +1,25 @@
 //! Group commit: the thread that writes a queue's segments.
 
-use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
-use super::disk::{LogFile, OpenLog, is_full, remove_file, sync_directory};
-use super::format::{RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, Summary};
+use super::active::{Active, Failure, segment_bytes, undo, write_or_undo};
+use super::disk::{OpenLog, is_full, remove_file};
+use super::format::{RecordHeader, SEGMENT_HEADER_BYTES};
+use super::group::{Append, Group};
 use super::handle::Shared;
 use super::progress::Progress;
-use super::state::{Segment, State};
-use super::{AppendError, Durability, Options, Tally, segment};
+use super::state::{Health, Phase};
+use super::{AppendError, Durability, Tally, segment};
 
 const SYNC_EVERY: Duration = Duration::from_millis(100);
 const SAVE_PROGRESS_EVERY: Duration = Duration::from_secs(1);
 const TRY_FULL_DISK_EVERY: Duration = Duration::from_secs(1);
 /// A trial write to a disk that was full.
 const TRIAL_BYTES: usize = 256 << 10;
-/// Memory that a queue keeps for its next group.
-const SPARE_BYTES: usize = 1 << 20;
-
-/// Records that are committed together.
-#[derive(Default)]
-pub(super) struct Group {
-    pub buffer: Vec<u8>,
-    pub records: Vec<RecordHeader>,
-    pub appends: Vec<Append>,
-}
-
-/// One call of append: all of it goes into one segment, in one write.
-pub(super) struct Append {
-    /// Where it ends in the group's buffer and in its records.
-    pub end_byte: usize,
-    pub end_record: usize,
-    pub waiter: oneshot::Sender<Result<(), AppendError>>,
-}
-
-impl Group {
-    pub(super) fn bytes(&self) -> u64 {
-        self.buffer.len() as u64
-    }
-
-    /// Empties it and keeps a reasonable part of its memory for the next.
-    fn clear(&mut self) {
-        self.buffer.clear();
-        self.buffer.shrink_to(SPARE_BYTES);
-        self.records.clear();
-        self.records
-            .shrink_to(SPARE_BYTES / size_of::<RecordHeader>());
-        self.appends.clear();
-    }
-}
-
-impl fmt::Debug for Group {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Group({} appends)", self.appends.len())
-    }
-}
-
-/// The segment that is being written.
-pub(super) struct Active {
-    pub file: Box<dyn LogFile>,
-    /// Where the next record goes.
-    pub end: u64,
-    pub summary: Summary,
-}
-
-/// Why a write did not succeed.
-enum Failure {
-    /// For want of space; the file is as it was.
-    DiskFull(io::Error),
-    /// Otherwise; nobody knows what the disk holds.
-    Fatal(&'static str, io::Error),
-}
 
 /// What the writer does next.
 enum Job {
@@ -145,22 +88,23 @@ impl Writer {
                 wake = Some(wake.map_or(left, |wake| wake.min(left)));
                 left.is_zero()
             };
-            if self.unsynced && (is_due(self.last_sync + SYNC_EVERY) || state.closing) {
+            if self.unsynced && (is_due(self.last_sync + SYNC_EVERY) || state.phase != Phase::Open)
+            {
                 return Job::Sync;
             }
             if !state.consumed.is_empty() {
                 return Job::Remove(std::mem::take(&mut state.consumed));
             }
             if state.progress_changed
-                && (is_due(self.last_save + SAVE_PROGRESS_EVERY) || state.closing)
+                && (is_due(self.last_save + SAVE_PROGRESS_EVERY) || state.phase != Phase::Open)
             {
                 state.progress_changed = false;
                 return Job::SaveProgress(state.progress.clone());
             }
-            if state.closing {
+            if state.phase != Phase::Open {
                 return Job::Stop;
             }
-            if state.disk_full && is_due(self.last_trial + TRY_FULL_DISK_EVERY) {
+            if state.health == Health::DiskFull && is_due(self.last_trial + TRY_FULL_DISK_EVERY) {
                 return Job::TryDisk;
             }
             state = shared.wait(state, wake);
@@ -195,12 +139,13 @@ impl Writer {
 
     /// Why nothing can be written now.
     fn refusal(&self) -> Option<AppendError> {
-        let state = self.shared.lock();
-        if let Some(reason) = &state.failed {
-            let reason = reason.clone();
-            return Some(AppendError::Failed { reason });
+        match &self.shared.lock().health {
+            Health::Well => None,
+            Health::DiskFull => Some(AppendError::DiskFull),
+            Health::Failed(reason) => Some(AppendError::Failed {
+                reason: reason.clone(),
+            }),
         }
-        state.disk_full.then_some(AppendError::DiskFull)
     }
 
     /// Makes as many appends durable as the segment takes; at least one. Returns how many.
@@ -304,47 +249,8 @@ impl Writer {
         Ok(())
     }
 
-    /// Starts the segment `first`. Its header becomes durable with its first records.
-    pub(super) fn create_active(
-        open_log: &OpenLog,
-        shared: &Shared,
-        first: u64,
-    ) -> io::Result<Active> {
-        let salt = shared.salt;
-        let path = segment::path(&shared.directory, first);
-        let header = SegmentHeader { salt, first }.encode();
-        let opened = (open_log)(&path).and_then(|mut file| {
-            file.write_at(0, &header)?;
-            sync_directory(&shared.directory)?;
-            Ok(file)
-        });
-        let file = match opened {
-            Ok(file) => file,
-            Err(error) => {
-                // Nothing is in it, and a file without a header would only raise questions.
-                drop(remove_file(&path));
-                return Err(error);
-            }
-        };
-        shared.lock().segments.push_back(Segment {
-            first,
-            last: first.saturating_sub(1),
-            data_end: SEGMENT_HEADER_BYTES,
-            file_bytes: SEGMENT_HEADER_BYTES,
-            sealed: false,
-            queued: Tally::default(),
-            oldest_ms: 0,
-            newest_ms: 0,
-        });
-        Ok(Active {
-            file,
-            end: SEGMENT_HEADER_BYTES,
-            summary: Summary::default(),
-        })
-    }
-
     fn create(&self, first: u64) -> Result<Active, Failure> {
-        Self::create_active(&self.open_log, &self.shared, first).map_err(|error| {
+        Active::create(&self.open_log, &self.shared, first).map_err(|error| {
             if is_full(&error) {
                 Failure::DiskFull(error)
             } else {
@@ -377,12 +283,12 @@ impl Writer {
         match failure {
             Failure::DiskFull(error) => {
                 warn!(%directory, %error, "the disk is full; the queue refuses records");
-                state.disk_full = true;
+                state.health = Health::DiskFull;
                 self.last_trial = Instant::now();
             }
             Failure::Fatal(what, error) => {
                 error!(%directory, what, %error, "the queue refuses records until a restart");
-                state.failed = Some(format!("{what}: {error}"));
+                state.health = Health::Failed(format!("{what}: {error}"));
             }
         }
     }
@@ -390,21 +296,18 @@ impl Writer {
     /// Finds out whether a disk that was full has space again.
     fn try_disk(&mut self) {
         self.last_trial = Instant::now();
-        let tried = match &mut self.active {
-            Some(active) => {
-                let trial = vec![0; TRIAL_BYTES];
-                let written = write_or_undo(active.file.as_mut(), active.end, &trial);
-                written.and_then(|()| undo(active.file.as_mut(), active.end))
-            }
-            None => {
-                let first = self.shared.lock().unwritten_position();
-                self.create(first).map(|active| self.active = Some(active))
-            }
+        let tried = if let Some(active) = &mut self.active {
+            let trial = vec![0; TRIAL_BYTES];
+            let written = write_or_undo(active.file.as_mut(), active.end, &trial);
+            written.and_then(|()| undo(active.file.as_mut(), active.end))
+        } else {
+            let first = self.shared.lock().unwritten_position();
+            self.create(first).map(|active| self.active = Some(active))
         };
         match tried {
             Ok(()) => {
                 info!(directory = %self.shared.directory.display(), "the disk has space again");
-                self.shared.lock().disk_full = false;
+                self.shared.lock().health = Health::Well;
             }
             Err(Failure::DiskFull(_)) => {}
             Err(failure) => self.fail(failure),
@@ -433,64 +336,12 @@ impl Drop for Writer {
     /// Whatever ended the thread, nobody must wait for it in vain.
     fn drop(&mut self) {
         let mut state = self.shared.lock();
-        if !state.closing && state.failed.is_none() {
-            state.failed = Some("the queue's thread has ended".to_owned());
+        if state.phase == Phase::Open && state.health == Health::Well {
+            state.health = Health::Failed("the queue's thread has ended".to_owned());
         }
-        state.stopped = true;
+        state.phase = Phase::Stopped;
         state.pending = Group::default();
         drop(state);
         self.shared.notify_reader();
-    }
-}
-
-/// Where a segment is sealed: small queues have small segments, since space is returned by whole
-/// ones.
-fn segment_bytes(options: &Options) -> u64 {
-    options.segment_bytes.min(options.max_bytes / 8)
-}
-
-/// Writes `bytes` at `end`; where the disk is full, cuts the file back to `end`.
-fn write_or_undo(file: &mut dyn LogFile, end: u64, bytes: &[u8]) -> Result<(), Failure> {
-    match file.write_at(end, bytes) {
-        Ok(()) => Ok(()),
-        Err(error) if is_full(&error) => {
-            undo(file, end)?;
-            Err(Failure::DiskFull(error))
-        }
-        Err(error) => Err(Failure::Fatal("cannot write to a segment", error)),
-    }
-}
-
-fn undo(file: &mut dyn LogFile, end: u64) -> Result<(), Failure> {
-    let cut = file.truncate(end);
-    cut.map_err(|error| Failure::Fatal("cannot cut a segment back", error))
-}
-
-impl State {
-    /// A position that is not above any record's that is still to be written.
-    fn unwritten_position(&self) -> u64 {
-        let pending = self.pending.records.first();
-        pending.map_or(self.progress.next_position, |record| record.position)
-    }
-
-    /// Adds to the pending group; `waiter` hears of its end.
-    pub(super) fn append(
-        &mut self,
-        salt: u32,
-        records: &[(RecordHeader, &[u8])],
-        waiter: oneshot::Sender<Result<(), AppendError>>,
-    ) {
-        for &(mut header, payload) in records {
-            header.position = self.progress.next_position;
-            self.progress.next_position += 1;
-            header.encode_to(salt, &mut self.pending.buffer);
-            self.pending.buffer.extend_from_slice(payload);
-            self.pending.records.push(header);
-        }
-        self.pending.appends.push(Append {
-            end_byte: self.pending.buffer.len(),
-            end_record: self.pending.records.len(),
-            waiter,
-        });
     }
 }

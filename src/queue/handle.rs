@@ -13,7 +13,7 @@ use super::commit::Writer;
 use super::disk::{OpenLog, free_bytes, open_log};
 use super::format::{Kind, RecordHeader, checksum};
 use super::recovery::{self, Recovery};
-use super::state::{State, stored_bytes};
+use super::state::{Phase, State, stored_bytes};
 use super::{
     AppendError, CloseError, OpenError, Options, Position, Reader, Record, ReserveError, Stats,
     Tally,
@@ -97,6 +97,17 @@ impl Shared {
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Has the writer finish and the reader end.
+    fn close(&self) {
+        let mut state = self.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Closing;
+        }
+        drop(state);
+        self.notify_writer();
+        self.notify_reader();
     }
 
     /// Looks how much space the volume has, unless somebody just did.
@@ -214,7 +225,7 @@ impl Queue {
         );
         let (waiter, outcome) = oneshot::channel();
         let mut state = shared.lock();
-        if state.stopped {
+        if state.phase == Phase::Stopped {
             drop(waiter);
         } else if records.is_empty() {
             drop(waiter.send(Ok(())));
@@ -294,16 +305,14 @@ impl Queue {
     pub async fn close(&self) -> Result<(), CloseError> {
         let shared = &self.handle.shared;
         let mut changes = shared.changes();
-        shared.lock().closing = true;
-        shared.notify_writer();
-        shared.notify_reader();
+        shared.close();
         loop {
             changes.mark_unchanged();
             {
                 let state = shared.lock();
-                if state.stopped {
-                    let failed = state.failed.clone();
-                    return failed.map_or(Ok(()), |reason| Err(CloseError { reason }));
+                if state.phase == Phase::Stopped {
+                    let failure = state.failure().map(str::to_owned);
+                    return failure.map_or(Ok(()), |reason| Err(CloseError { reason }));
                 }
             }
             if changes.changed().await.is_err() {
@@ -315,9 +324,7 @@ impl Queue {
 
 impl Drop for Handle {
     fn drop(&mut self) {
-        self.shared.lock().closing = true;
-        self.shared.notify_writer();
-        self.shared.notify_reader();
+        self.shared.close();
         let writer = self
             .writer
             .get_mut()

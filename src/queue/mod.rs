@@ -84,10 +84,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+mod active;
 mod commit;
+mod delivery;
 mod disk;
 mod error;
 mod format;
+mod group;
 mod handle;
 mod inspect;
 mod lock;

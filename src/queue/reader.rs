@@ -10,11 +10,11 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::error;
 
+use super::delivery::{Delivery, Plan};
 use super::format::{Kind, RECORD_HEADER_BYTES, RecordHeader, checksum};
 use super::handle::Shared;
 use super::resync::{find_record, set_aside};
 use super::segment::{self, Bounds, CHUNK_BYTES, SegmentFile, read_range};
-use super::state::{Delivery, Plan};
 use super::{Entry, Position};
 
 const READ_ATTEMPTS: u32 = 5;
@@ -233,12 +233,11 @@ impl Reader {
 impl Load {
     /// Reads a block that begins with a whole record, past damage if need be.
     fn run(self) -> io::Result<Block> {
-        let file = match self.file {
-            Some(file) => file,
-            None => {
-                let path = segment::path(&self.directory, self.first);
-                Arc::new(SegmentFile::open(&path, self.salt)?)
-            }
+        let file = if let Some(file) = self.file {
+            file
+        } else {
+            let path = segment::path(&self.directory, self.first);
+            Arc::new(SegmentFile::open(&path, self.salt)?)
         };
         let mut block = Block {
             offset: self.offset,

@@ -1,6 +1,5 @@
 //! Opening: what is there, what is left of it, and where writing goes on.
 
-use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::Path;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 
 use tracing::warn;
 
-use super::commit::{Active, Writer};
+use super::active::Active;
 use super::disk::{OpenLog, is_full, remove_file, sync_directory};
 use super::format::{
     RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, Summary,
@@ -17,7 +16,7 @@ use super::handle::Shared;
 use super::progress::Progress;
 use super::resync::{find_record, set_aside, set_aside_segment};
 use super::segment::{self, Bounds, SegmentFile, Stop, Verify};
-use super::state::{Segment, State};
+use super::state::{Health, Segment, State};
 use super::{OpenError, Options, Tally};
 
 /// What was found and mended when a queue was opened.
@@ -82,13 +81,12 @@ pub(super) fn open(
     progress.next_position = progress.unused_position().max(next_position.unwrap_or(1));
 
     let last = loaded.pop_if(|last| !last.segment.sealed);
-    let mut state = State::default();
-    state.options = options;
-    state.progress = progress;
-    state.segments = loaded
-        .into_iter()
-        .map(|loaded| loaded.segment)
-        .collect::<VecDeque<_>>();
+    let mut state = State {
+        options,
+        progress,
+        segments: loaded.into_iter().map(|loaded| loaded.segment).collect(),
+        ..State::default()
+    };
     for at in (0..state.segments.len()).rev() {
         state.segments[at].sealed = true;
         state.remove_if_consumed(at);
@@ -102,9 +100,9 @@ pub(super) fn open(
         None => create(&shared, open_log, first),
     };
     let active = active.map_err(failed("write to the queue"))?;
-    let stats = shared.lock().stats();
-    recovery.queued = stats.queued;
-    recovery.segments = stats.segments;
+    let opened = shared.lock().stats();
+    recovery.queued = opened.queued;
+    recovery.segments = opened.segments;
     Ok(Recovered {
         shared,
         active,
@@ -141,12 +139,12 @@ fn resume(shared: &Shared, open_log: &OpenLog, last: Loaded) -> io::Result<Activ
 
 /// Starts a segment, unless the disk is full: then the writer does it when there is space.
 fn create(shared: &Shared, open_log: &OpenLog, first: u64) -> io::Result<Option<Active>> {
-    match Writer::create_active(open_log, shared, first) {
+    match Active::create(open_log, shared, first) {
         Ok(active) => Ok(Some(active)),
         Err(error) if is_full(&error) => {
             let directory = shared.directory.display();
             warn!(%directory, %error, "the disk is full; the queue refuses records");
-            shared.lock().disk_full = true;
+            shared.lock().health = Health::DiskFull;
             Ok(None)
         }
         Err(error) => Err(error),

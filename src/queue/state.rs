@@ -4,8 +4,9 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::commit::Group;
-use super::format::{RECORD_HEADER_BYTES, RecordHeader};
+use super::delivery::{Delivered, pop_through};
+use super::format::{RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES};
+use super::group::Group;
 use super::progress::Progress;
 use super::{OnFull, Options, ReserveError, Stats, Tally};
 
@@ -45,40 +46,34 @@ impl Segment {
     }
 }
 
-/// A record that was read and not acknowledged.
-#[derive(Clone, Copy, Debug)]
-struct Delivered {
-    position: u64,
-    appended_ms: i64,
-    tally: Tally,
-}
-
-/// What becomes of a record that was read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Delivery {
-    /// It goes to the reader's owner.
-    Deliver,
-    /// It has been dealt with.
-    Skip,
-}
-
-/// What a reader does next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Plan {
-    /// Read the segment `first` from `offset`; its durable records end at `end`.
-    Read { first: u64, offset: u64, end: u64 },
-    /// Wait for something to happen.
-    Wait,
-    /// Stop: the queue is closed, or there is another reader.
-    Stop,
-}
-
 /// Why segments are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Drop {
     Full,
     Age,
     Purge,
+}
+
+/// How far the queue's life has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Phase {
+    #[default]
+    Open,
+    /// Closed by its owner; the writer finishes.
+    Closing,
+    /// The writer has ended.
+    Stopped,
+}
+
+/// Whether records can be written.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Health {
+    #[default]
+    Well,
+    /// Not before the disk has space.
+    DiskFull,
+    /// Never again, and why.
+    Failed(String),
 }
 
 /// Everything that the lock of a queue protects.
@@ -100,40 +95,37 @@ pub(super) struct State {
     pub progress_changed: bool,
     /// The next group starts a new segment, because the old one is consumed and in the way.
     pub start_segment: bool,
-    pub closing: bool,
-    /// Whether the writer has ended.
-    pub stopped: bool,
-    pub failed: Option<String>,
-    pub disk_full: bool,
+    pub phase: Phase,
+    pub health: Health,
     /// Free bytes of the volume, when somebody last looked.
     pub free_bytes: Option<u64>,
     /// Counters; the rest of it is filled in by [`State::stats`].
     pub counters: Stats,
     /// How many readers there have been: only the latest reads.
     pub readers: u64,
-    delivered: BTreeMap<u16, VecDeque<Delivered>>,
+    pub delivered: BTreeMap<u16, VecDeque<Delivered>>,
     /// Every record up to here has been delivered, skipped or dropped by this process.
-    read_through: u64,
+    pub read_through: u64,
     /// When the record at `read_through` was appended.
-    read_ms: i64,
-    expired_before_ms: Option<i64>,
+    pub read_ms: i64,
+    pub expired_before_ms: Option<i64>,
 }
 
 impl State {
     /// Makes room for `bytes`, if there is or can be any.
     pub(super) fn reserve(&mut self, bytes: u64) -> Result<(), ReserveError> {
-        if self.closing || self.stopped {
-            return Err(ReserveError::Closed);
-        }
-        if let Some(reason) = &self.failed {
-            let reason = reason.clone();
-            return Err(ReserveError::Failed { reason });
-        }
-        if self.disk_full {
-            return Err(ReserveError::DiskFull);
+        match &self.health {
+            _ if self.phase == Phase::Closing => return Err(ReserveError::Closed),
+            Health::Failed(reason) => {
+                let reason = reason.clone();
+                return Err(ReserveError::Failed { reason });
+            }
+            Health::DiskFull => return Err(ReserveError::DiskFull),
+            Health::Well if self.phase == Phase::Stopped => return Err(ReserveError::Closed),
+            Health::Well => {}
         }
         let max_bytes = self.options.max_bytes;
-        if bytes.saturating_add(super::format::SEGMENT_HEADER_BYTES) > max_bytes {
+        if bytes.saturating_add(SEGMENT_HEADER_BYTES) > max_bytes {
             return Err(ReserveError::TooLarge { bytes, max_bytes });
         }
         let waiting = self.waiting_bytes();
@@ -191,25 +183,8 @@ impl State {
         self.segments.iter().map(|segment| segment.file_bytes).sum()
     }
 
-    /// All records of `stream` up to `position` that were read are done.
-    pub(super) fn acknowledge(&mut self, stream: u16, position: u64) {
-        while let Some(record) = self
-            .delivered
-            .get_mut(&stream)
-            .and_then(|records| records.pop_front_if(|front| front.position <= position))
-        {
-            self.settle(record.position, record.tally);
-            self.counters.acknowledged += record.tally;
-            self.progress.acknowledged.insert(stream, record.position);
-            self.progress_changed = true;
-        }
-        if self.delivered.get(&stream).is_some_and(VecDeque::is_empty) {
-            self.delivered.remove(&stream);
-        }
-    }
-
     /// One record less is queued.
-    fn settle(&mut self, position: u64, tally: Tally) {
+    pub(super) fn settle(&mut self, position: u64, tally: Tally) {
         let after = self
             .segments
             .partition_point(|segment| segment.first <= position);
@@ -247,10 +222,7 @@ impl State {
         self.progress.dropped_through = self.progress.dropped_through.max(last);
         self.progress_changed = true;
         for records in self.delivered.values_mut() {
-            while records
-                .pop_front_if(|front| front.position <= last)
-                .is_some()
-            {}
+            while pop_through(records, last).is_some() {}
         }
         self.delivered.retain(|_, records| !records.is_empty());
         self.remove_if_consumed(at);
@@ -287,127 +259,12 @@ impl State {
         purged
     }
 
-    /// Decides about a record that was read.
-    pub(super) fn deliver(&mut self, header: &RecordHeader) -> Delivery {
-        let position = header.position;
-        if position <= self.read_through {
-            let records = self.delivered.get(&header.stream);
-            let again = records.is_some_and(|records| {
-                records
-                    .binary_search_by_key(&position, |record| record.position)
-                    .is_ok()
-            });
-            return if again {
-                Delivery::Deliver
-            } else {
-                Delivery::Skip
-            };
+    /// Why nothing can be written any more.
+    pub(super) fn failure(&self) -> Option<&str> {
+        match &self.health {
+            Health::Failed(reason) => Some(reason),
+            Health::Well | Health::DiskFull => None,
         }
-        self.read_through = position;
-        self.read_ms = header.appended_ms;
-        if position <= self.progress.settled_through(header.stream) {
-            return Delivery::Skip;
-        }
-        if self
-            .expired_before_ms
-            .is_some_and(|before_ms| header.appended_ms < before_ms)
-        {
-            self.settle(position, header.tally());
-            self.counters.dropped_age += header.tally();
-            return Delivery::Skip;
-        }
-        self.delivered
-            .entry(header.stream)
-            .or_default()
-            .push_back(Delivered {
-                position,
-                appended_ms: header.appended_ms,
-                tally: header.tally(),
-            });
-        Delivery::Deliver
-    }
-
-    /// What the reader number `reader` does next, when it has read segment `first` up to `offset`.
-    pub(super) fn plan(&mut self, reader: u64, first: u64, offset: u64) -> Plan {
-        if self.closing || reader != self.readers {
-            return Plan::Stop;
-        }
-        let at = self
-            .segments
-            .partition_point(|segment| segment.first < first);
-        let Some(segment) = self.segments.get(at) else {
-            return Plan::Wait;
-        };
-        if segment.first != first {
-            return Self::plan_start(segment);
-        }
-        if offset < segment.data_end {
-            let end = segment.data_end;
-            return Plan::Read { first, offset, end };
-        }
-        match self.segments.get(at + 1) {
-            Some(next) if segment.sealed => Self::plan_start(next),
-            _ => Plan::Wait,
-        }
-    }
-
-    fn plan_start(segment: &Segment) -> Plan {
-        if segment.data_end <= super::format::SEGMENT_HEADER_BYTES {
-            return Plan::Wait;
-        }
-        Plan::Read {
-            first: segment.first,
-            offset: super::format::SEGMENT_HEADER_BYTES,
-            end: segment.data_end,
-        }
-    }
-
-    /// Where the durable records of the segment `first` end.
-    pub(super) fn data_end(&self, first: u64) -> Option<u64> {
-        let found = self
-            .segments
-            .binary_search_by_key(&first, |segment| segment.first);
-        found.ok().map(|at| self.segments[at].data_end)
-    }
-
-    /// The positions that records of the segment `first` can have.
-    pub(super) fn bounds(&self, first: u64) -> super::segment::Bounds {
-        let after = self
-            .segments
-            .partition_point(|segment| segment.first <= first);
-        let next = self.segments.get(after);
-        super::segment::Bounds {
-            above: first.saturating_sub(1),
-            below: next.map_or(u64::MAX, |next| next.first),
-        }
-    }
-
-    /// After damage was met while reading the segment `first` to its end: what is queued of it is
-    /// what was read and not acknowledged, and the rest is lost. False if it is still written to.
-    pub(super) fn reconcile(&mut self, first: u64) -> bool {
-        let found = self
-            .segments
-            .binary_search_by_key(&first, |segment| segment.first);
-        let Ok(at) = found else {
-            return true;
-        };
-        let segment = &mut self.segments[at];
-        if !segment.sealed {
-            return false;
-        }
-        let mut readable = Tally::default();
-        for records in self.delivered.values() {
-            for record in records {
-                if segment.first <= record.position && record.position <= segment.last {
-                    readable += record.tally;
-                }
-            }
-        }
-        let mut lost = std::mem::replace(&mut segment.queued, readable);
-        lost.remove(readable);
-        self.counters.lost += lost;
-        self.remove_if_consumed(at);
-        true
     }
 
     pub(super) fn stats(&self) -> Stats {
@@ -420,26 +277,10 @@ impl State {
             disk_bytes: self.disk_bytes(),
             segments: self.segments.len(),
             oldest_ms: self.oldest_ms(),
-            failed: self.failed.clone(),
-            disk_full: self.disk_full,
+            failed: self.failure().map(str::to_owned),
+            disk_full: self.health == Health::DiskFull,
             ..self.counters.clone()
         }
-    }
-
-    fn oldest_ms(&self) -> Option<i64> {
-        let in_flight = self.delivered.values().filter_map(VecDeque::front);
-        if let Some(oldest_ms) = in_flight.map(|record| record.appended_ms).min() {
-            return Some(oldest_ms);
-        }
-        let segment = self
-            .segments
-            .iter()
-            .find(|segment| segment.queued.records > 0)?;
-        if segment.first <= self.read_through {
-            // What is queued comes after what was read, which was all acknowledged.
-            return Some(segment.oldest_ms.max(self.read_ms));
-        }
-        Some(segment.oldest_ms)
     }
 }
 

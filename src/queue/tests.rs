@@ -1,31 +1,125 @@
+//! The harness: queues with small segments, records that can be told apart, damage.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tokio::time::timeout;
+
 use super::*;
 
-#[tokio::test]
-async fn smoke() {
-    let dir = tempfile::tempdir().unwrap();
-    let (queue, _) = Queue::open(dir.path(), Options::default()).unwrap();
-    let mut reader = queue.reader();
-    for i in 0..10u8 {
-        let r = queue.reserve(Queue::stored_size(3)).unwrap();
-        let rec = Record {
-            stream: 1,
-            weight: 2,
-            appended_ms: 5,
-            bytes: &[i; 3],
-        };
-        queue.append(r, &[rec]).durable().await.unwrap();
-        let e = reader.next().await.unwrap();
-        assert_eq!(&e.bytes[..], &[i; 3]);
-        if i < 5 {
-            queue.acknowledge(1, e.position);
+mod bounds;
+mod crash;
+mod damage;
+mod disk_faults;
+mod model;
+mod names;
+mod order;
+
+/// Segments of a few records.
+fn small() -> Options {
+    Options {
+        segment_bytes: 512,
+        ..Options::default()
+    }
+}
+
+fn open(directory: &Path, options: Options) -> (Queue, Recovery) {
+    Queue::open(directory, options).expect("the queue opens")
+}
+
+/// The payload of record `id`: the number, and bytes that follow from it.
+fn payload(id: u64, length: usize) -> Vec<u8> {
+    let mut bytes = id.to_le_bytes().to_vec();
+    let filler = id.to_le_bytes()[0];
+    bytes.resize(8 + length, filler);
+    bytes
+}
+
+fn id_of(entry: &Entry) -> u64 {
+    let id = u64::from_le_bytes(entry.bytes[..8].try_into().unwrap());
+    assert_eq!(entry.bytes, payload(id, entry.bytes.len() - 8));
+    id
+}
+
+fn submit(queue: &Queue, stream: u16, id: u64, length: usize) -> Result<Receipt, ReserveError> {
+    let bytes = payload(id, length);
+    let reservation = queue.reserve(Queue::stored_size(bytes.len()))?;
+    let record = Record {
+        stream,
+        weight: 3,
+        appended_ms: i64::try_from(id).unwrap(),
+        bytes: &bytes,
+    };
+    Ok(queue.append(reservation, &[record]))
+}
+
+async fn append(queue: &Queue, stream: u16, id: u64, length: usize) {
+    let receipt = submit(queue, stream, id, length).expect("there is room");
+    receipt.durable().await.expect("it becomes durable");
+}
+
+async fn append_all(queue: &Queue, ids: std::ops::Range<u64>) {
+    for id in ids {
+        append(queue, 0, id, 20).await;
+    }
+}
+
+async fn next(reader: &mut Reader) -> Entry {
+    let entry = timeout(Duration::from_secs(20), reader.next()).await;
+    entry
+        .expect("there is a record in time")
+        .expect("the queue is open")
+}
+
+/// Reads up to the record `last`; returns what came before it and itself.
+async fn read_through(reader: &mut Reader, last: u64) -> Vec<Entry> {
+    let mut entries = Vec::new();
+    loop {
+        entries.push(next(reader).await);
+        if entries.last().map(id_of) == Some(last) {
+            return entries;
         }
     }
-    queue.close().await.unwrap();
-    let (queue, recovery) = Queue::open(dir.path(), Options::default()).unwrap();
-    assert_eq!(recovery.queued.records, 5);
-    let mut reader = queue.reader();
-    for i in 5..10u8 {
-        let e = reader.next().await.unwrap();
-        assert_eq!(&e.bytes[..], &[i; 3]);
+}
+
+fn ids(entries: &[Entry]) -> Vec<u64> {
+    entries.iter().map(id_of).collect()
+}
+
+/// Waits for something that another thread is about to do.
+async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let holding = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    timeout(Duration::from_secs(20), holding)
+        .await
+        .unwrap_or_else(|_| panic!("{what}"));
+}
+
+fn segments(directory: &Path) -> Vec<PathBuf> {
+    let files = segment::list(directory).unwrap();
+    files
+        .keys()
+        .map(|&first| segment::path(directory, first))
+        .collect()
+}
+
+fn flip(path: &Path, at: usize, bit: u8) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[at] ^= 1 << (bit % 8);
+    fs::write(path, bytes).unwrap();
+}
+
+/// A copy of a queue's files, as a crash would leave them.
+fn copy_files(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        if entry.file_type().unwrap().is_file() {
+            fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
     }
 }

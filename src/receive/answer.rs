@@ -62,8 +62,11 @@ impl Refusal {
             | Self::Decompress(DecompressError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Decompress(_) | Self::Decode(_) => StatusCode::BAD_REQUEST,
             // Not 408 or 400: a Prometheus drops what is answered with those.
-            Self::Body(BodyError::CutOff(_)) | Self::TooSlow => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Stopping | Self::TooMany | Self::NotTaken(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Body(BodyError::CutOff(_))
+            | Self::TooSlow
+            | Self::Stopping
+            | Self::TooMany
+            | Self::NotTaken(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Panicked(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }

@@ -102,7 +102,6 @@ impl Receiver {
     }
 
     /// The HTTP route of this receiver.
-    #[must_use]
     pub fn service(self: &Arc<Self>) -> axum::Router {
         axum::Router::new()
             .route("/api/v1/write", post(write))
@@ -121,7 +120,7 @@ impl Receiver {
             current.config.request_timeout.into(),
             read_bounded(body, announced, limit),
         );
-        let body = body.await.map_err(|_| Refusal::TooSlow)??;
+        let body = body.await.map_err(|_why| Refusal::TooSlow)??;
         self.metrics.body(body.len());
         self.process(Arc::clone(&current), body).await
     }
@@ -169,7 +168,7 @@ impl Current {
     async fn turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
         let turn = timeout(TURN, self.in_hand.acquire())
             .await
-            .map_err(|_| Refusal::TooMany)?;
+            .map_err(|_why| Refusal::TooMany)?;
         Ok(turn.expect("the semaphore is never closed"))
     }
 

@@ -63,7 +63,7 @@ impl Block {
     /// If the header is malformed or of another version.
     pub fn decode(mut bytes: Bytes) -> Result<Self, BlockError> {
         let mut number = || {
-            let (value, length) = read_varint(&bytes).map_err(|_| BlockError::BadHeader)?;
+            let (value, length) = read_varint(&bytes).map_err(|_why| BlockError::BadHeader)?;
             bytes = bytes.slice(length..);
             Ok(value)
         };

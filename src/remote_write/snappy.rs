@@ -49,7 +49,7 @@ pub fn decompress<'b>(
     limit: u64,
     buffer: &'b mut Vec<u8>,
 ) -> Result<&'b [u8], DecompressError> {
-    let (claimed, _) = read_varint(block).map_err(|_| DecompressError::NoLength)?;
+    let (claimed, _) = read_varint(block).map_err(|_why| DecompressError::NoLength)?;
     if claimed > limit {
         return Err(DecompressError::TooLarge { claimed, limit });
     }
@@ -61,7 +61,7 @@ pub fn decompress<'b>(
         });
     }
     let length =
-        usize::try_from(claimed).map_err(|_| DecompressError::TooLarge { claimed, limit })?;
+        usize::try_from(claimed).map_err(|_why| DecompressError::TooLarge { claimed, limit })?;
     if buffer.len() < length {
         buffer.resize(length, 0);
     }
@@ -107,10 +107,7 @@ impl Compressor {
 
 impl std::fmt::Debug for Compressor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Compressor")
-            .field("buffer", &self.buffer.len())
-            .finish()
+        formatter.debug_struct("Compressor").finish_non_exhaustive()
     }
 }
 

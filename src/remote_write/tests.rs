@@ -36,8 +36,10 @@ fn request(messages: &[Vec<u8>]) -> Vec<u8> {
     request
 }
 
+type Labels = Vec<(String, String)>;
+
 /// Walks a request and writes every series again, as the router does with rewritten ones.
-fn walk(request: &[u8]) -> Result<(Vec<Vec<(String, String)>>, Vec<u8>), DecodeError> {
+fn walk(request: &[u8]) -> Result<(Vec<Labels>, Vec<u8>), DecodeError> {
     let mut walker = Walker::new(request, LIMITS);
     let (mut series, mut seen, mut again) = (Series::default(), Vec::new(), Vec::new());
     while let Some(part) = walker.next_part(&mut series)? {

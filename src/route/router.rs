@@ -43,7 +43,7 @@ pub struct Router {
     decider: Arc<Decider>,
     metrics: RouterMetrics,
     /// Idle workers. At most as many exist as requests were ever handled at the same time.
-    workers: Mutex<Vec<Box<Worker>>>,
+    workers: Mutex<Vec<Worker>>,
 }
 
 impl Router {
@@ -100,13 +100,13 @@ impl Router {
         &self.metrics
     }
 
-    fn take_worker(&self) -> Box<Worker> {
+    fn take_worker(&self) -> Worker {
         let idle = self
             .workers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop();
-        idle.unwrap_or_else(|| Box::new(Worker::new(self)))
+        idle.unwrap_or_else(|| Worker::new(self))
     }
 
     /// Whether external labels have to be added to a series with these labels, sorted by name.

@@ -19,7 +19,7 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(5);
 /// How much of a receiver's words is logged, in bytes.
 const WORDS_BYTES: usize = 512;
 /// The longest pause that a receiver can ask for.
-const RETRY_AFTER_MAX: Duration = Duration::from_secs(600);
+const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
 const REDIRECTS: usize = 5;
 
 /// Why an endpoint cannot be used.
@@ -157,12 +157,11 @@ fn not_sent(reason: &'static str, error: &(dyn Error + 'static)) -> Answer {
 /// Seconds, or a date ([RFC 9110, section 10.2.3](https://www.rfc-editor.org/rfc/rfc9110#field.retry-after)).
 pub(super) fn read_retry_after(value: &HeaderValue) -> Option<Duration> {
     let value = value.to_str().ok()?.trim();
-    let pause = match value.parse() {
-        Ok(seconds) => Duration::from_secs(seconds),
-        Err(_) => {
-            let date = httpdate::parse_http_date(value).ok()?;
-            date.duration_since(SystemTime::now()).unwrap_or_default()
-        }
+    let pause = if let Ok(seconds) = value.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let date = httpdate::parse_http_date(value).ok()?;
+        date.duration_since(SystemTime::now()).unwrap_or_default()
     };
     Some(pause.min(RETRY_AFTER_MAX))
 }

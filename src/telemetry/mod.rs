@@ -69,7 +69,6 @@ impl Registry {
     }
 
     /// Makes a counter, or finds the one that is there with the same labels.
-    #[must_use]
     pub fn counter(
         &self,
         name: &'static str,
@@ -83,7 +82,6 @@ impl Registry {
     }
 
     /// Makes a gauge, or finds the one that is there with the same labels.
-    #[must_use]
     pub fn gauge(
         &self,
         name: &'static str,
@@ -97,7 +95,6 @@ impl Registry {
 
     /// Makes a histogram, or finds the one that is there with the same labels. Its name ends in
     /// `_seconds` or `_bytes`, which chooses its buckets.
-    #[must_use]
     pub fn histogram(
         &self,
         name: &'static str,

@@ -8,7 +8,7 @@ use crate::peers::{ITSELF, Peer, installed};
 use crate::process::{eventually, settles};
 use crate::recorder::Recorder;
 use crate::routes::{CASES, CONTAINER, EVERYTHING, EXTERNAL, NODE, RENAMED, Route, SHARD};
-use crate::samples::{STALE, Samples};
+use crate::samples::STALE;
 
 const ROUTES: [Route; 7] = [CONTAINER, NODE, EVERYTHING, EXTERNAL, RENAMED, SHARD, CASES];
 
@@ -43,18 +43,16 @@ fn relay_config(recorder: &Recorder) -> String {
     config
 }
 
-/// The samples of `up` of the fixtures' job.
-fn up(recorder: &Recorder) -> Samples {
-    recorder
-        .samples("/direct/everything")
-        .only("__name__", "up")
-        .only("job", "node-exporter")
+/// The milliseconds for which the fixtures' job was scraped.
+fn scraped_ms(recorder: &Recorder) -> i64 {
+    let up = [("__name__", "up"), ("job", "node-exporter")];
+    recorder.samples_with("/direct/everything", &up).span_ms()
 }
 
-async fn scraped_for(recorder: &Recorder, span: Duration) -> i64 {
-    let span_ms = i64::try_from(span.as_millis()).expect("a short time");
+/// Waits until scrapes of this much time arrived, and returns the newest time.
+async fn scraped_for(recorder: &Recorder, span_ms: i64) -> i64 {
     eventually("scrapes arrive", Duration::from_secs(90), async || {
-        (up(recorder).span_ms() >= span_ms).then(|| recorder.newest_ms("/direct/everything"))?
+        (scraped_ms(recorder) >= span_ms).then(|| recorder.newest_ms("/direct/everything"))?
     })
     .await
 }
@@ -90,20 +88,28 @@ fn assert_substantial(recorder: &Recorder, cut_ms: i64) {
         );
         samples
     };
-    let (container, node, everything) = (relayed(&CONTAINER), relayed(&NODE), relayed(&EVERYTHING));
+    let (container, everything) = (relayed(&CONTAINER), relayed(&EVERYTHING));
     let expected = [
-        (&container, INSTANCE_16, 12),
-        (&container, INSTANCE_31, 12),
-        (&node, INSTANCE_16, 81),
-        (&node, INSTANCE_31, 76),
+        (CONTAINER, INSTANCE_16, 12),
+        (CONTAINER, INSTANCE_31, 12),
+        (NODE, INSTANCE_16, 81),
+        (NODE, INSTANCE_31, 76),
     ];
-    for (samples, instance, series) in expected {
-        let samples = samples.clone().only("instance", instance);
+    for (route, instance, series) in expected {
+        let path = format!("/relayed/{}", route.name);
+        let samples = recorder
+            .samples_with(&path, &[("instance", instance)])
+            .until(cut_ms);
         assert_eq!(samples.series(), series, "{instance}");
         assert!(
-            samples.count() >= series * 25,
+            samples.count() >= series * 20,
             "{instance}: {} samples",
             samples.count()
+        );
+        assert!(
+            samples.span_ms() >= 30_000,
+            "{instance}: {} ms",
+            samples.span_ms()
         );
     }
     assert!(
@@ -155,12 +161,10 @@ async fn routes_get_what_prometheus_would_have_sent_them() {
     );
     let prometheus = Peer::prometheus(&prometheus_config(&relay, &recorder, &scraped)).await;
 
-    scraped_for(&recorder, Duration::from_secs(20)).await;
-    windows.break_down();
-    let broken_at = scraped_for(&recorder, Duration::from_secs(23)).await;
-    windows.recover();
-    let cut_ms = scraped_for(&recorder, Duration::from_secs(34)).await;
-    assert!(broken_at < cut_ms);
+    scraped_for(&recorder, 15_000).await;
+    windows.interrupt(&recorder, "/direct/container").await;
+    let interrupted_ms = scraped_ms(&recorder);
+    let cut_ms = scraped_for(&recorder, (interrupted_ms + 15_000).max(33_000)).await;
 
     settles("with and without the relay", async || {
         differences(&recorder, cut_ms)

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
@@ -10,6 +11,10 @@ use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+use crate::process::eventually;
+use crate::recorder::Recorder;
+use crate::samples::STALE;
 
 const WINDOWS_16: &str = include_str!("../../src/cli/demo/windows_exporter-0.16.0.prom");
 const WINDOWS_31: &str = include_str!("../fixtures/windows_exporter-0.31.prom");
@@ -72,13 +77,19 @@ impl Exposition {
         }
     }
 
-    /// Answers scrapes of the `windows_exporter`s with an error from now on, so that its series go stale.
-    pub(crate) fn break_down(&self) {
+    /// Answers scrapes of the `windows_exporter`s with an error until the recorder knows of all
+    /// series on this path, which are theirs, that they ended.
+    pub(crate) async fn interrupt(&self, recorder: &Recorder, path: &str) {
         self.state.broken.store(true, Ordering::Relaxed);
-    }
-
-    /// Answers scrapes again.
-    pub(crate) fn recover(&self) {
+        eventually("the series end", Duration::from_secs(30), async || {
+            let samples = recorder.samples(path);
+            let ended = samples
+                .0
+                .values()
+                .all(|samples| samples.iter().any(|s| s.1 == STALE));
+            (ended && samples.series() > 0).then_some(())
+        })
+        .await;
         self.state.broken.store(false, Ordering::Relaxed);
     }
 

@@ -125,7 +125,7 @@ pub(crate) async fn eventually<T>(
     mut check: impl AsyncFnMut() -> Option<T>,
 ) -> T {
     let start = Instant::now();
-    let mut ticks = interval(Duration::from_millis(100));
+    let mut ticks = interval(Duration::from_millis(200));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while start.elapsed() < limit {
         ticks.tick().await;
@@ -142,7 +142,7 @@ pub(crate) async fn eventually<T>(
 /// With the last difference, when there is still one after 30 s.
 pub(crate) async fn settles(what: &str, difference: impl AsyncFn() -> String) {
     let start = Instant::now();
-    let mut ticks = interval(Duration::from_millis(500));
+    let mut ticks = interval(Duration::from_secs(1));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;

@@ -137,23 +137,13 @@ fn in_decimal(mut samples: Samples) -> Samples {
     samples
 }
 
-/// 20 s of scrapes, in which the fixture's series end and come back; the time of the last.
-async fn scrape(recorder: &Recorder, windows: &Exposition) -> i64 {
-    let spans = |span_ms: i64| {
-        let what = format!("{span_ms} ms of scrapes");
-        async move {
-            eventually(&what, Duration::from_secs(90), async || {
-                let samples = recorder.samples("/direct");
-                (samples.span_ms() >= span_ms).then(|| recorder.newest_ms("/direct"))?
-            })
-            .await
-        }
-    };
-    spans(8000).await;
-    windows.break_down();
-    spans(11_000).await;
-    windows.recover();
-    spans(20_000).await
+/// Waits until scrapes of this much time arrived, and returns the newest time.
+async fn scraped_for(recorder: &Recorder, span_ms: i64) -> i64 {
+    eventually("scrapes arrive", Duration::from_secs(90), async || {
+        let up = recorder.samples_with("/direct", &[("__name__", "up")]);
+        (up.span_ms() >= span_ms).then(|| recorder.newest_ms("/direct"))?
+    })
+    .await
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -180,7 +170,9 @@ async fn prometheus_and_victoria_metrics_hold_what_was_written() {
         EVERYTHING.entry("direct", &recorder.url("/direct"), &[]),
     );
     let sender = Peer::prometheus(&config).await;
-    let cut_ms = scrape(&recorder, &windows).await;
+    scraped_for(&recorder, 8_000).await;
+    windows.interrupt(&recorder, "/container").await;
+    let cut_ms = scraped_for(&recorder, 20_000).await;
 
     settles("Prometheus holds", async || {
         let expected = queried(recorder.samples("/direct").until(cut_ms));
@@ -196,8 +188,11 @@ async fn prometheus_and_victoria_metrics_hold_what_was_written() {
     })
     .await;
     settles("VictoriaMetrics holds", async || {
-        let expected =
-            queried(recorder.samples("/direct").until(cut_ms)).only("job", "node-exporter");
+        let expected = queried(
+            recorder
+                .samples_with("/direct", &[("job", "node-exporter")])
+                .until(cut_ms),
+        );
         assert!(
             expected.series() > 500,
             "only {} series were written",
@@ -211,15 +206,13 @@ async fn prometheus_and_victoria_metrics_hold_what_was_written() {
     .await;
     assert_eq!(
         recorder
-            .samples("/container")
-            .only("instance", INSTANCE_16)
+            .samples_with("/container", &[("instance", INSTANCE_16)])
             .series(),
         12
     );
     assert_eq!(
         recorder
-            .samples("/node")
-            .only("instance", INSTANCE_16)
+            .samples_with("/node", &[("instance", INSTANCE_16)])
             .series(),
         81
     );

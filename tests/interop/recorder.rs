@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::process::{eventually, free_port};
-use crate::samples::{Samples, series_text};
+use crate::samples::{Samples, label_text, series_text};
 
 const BODY_BYTES_MAX: usize = 64 << 20;
 
@@ -39,10 +39,17 @@ pub(crate) struct Recorder {
 
 struct Shared {
     mood: Mood,
-    /// URL path → series → (milliseconds, bits of the value), in order of arrival.
-    received: BTreeMap<String, BTreeMap<String, Vec<(i64, u64)>>>,
+    /// By URL path.
+    received: BTreeMap<String, Received>,
     /// Requests that the specification does not allow.
     violations: Vec<String>,
+}
+
+#[derive(Default)]
+struct Received {
+    /// Milliseconds and bits of the value, in order of arrival, by series.
+    series: BTreeMap<String, Vec<(i64, u64)>>,
+    newest_ms: Option<i64>,
 }
 
 impl Recorder {
@@ -109,21 +116,33 @@ impl Recorder {
 
     /// What arrived on a path.
     pub(crate) fn samples(&self, path: &str) -> Samples {
+        self.samples_with(path, &[])
+    }
+
+    /// What arrived on a path of the series that have these labels.
+    pub(crate) fn samples_with(&self, path: &str, labels: &[(&str, &str)]) -> Samples {
+        let labels: Vec<_> = labels
+            .iter()
+            .map(|(name, value)| label_text(name, value))
+            .collect();
         let mut samples = Samples::default();
-        for (series, arrived) in self.lock().received.get(path).into_iter().flatten() {
-            let set = samples.0.entry(series.clone()).or_default();
-            set.extend(arrived.iter().copied());
+        let shared = self.lock();
+        let Some(received) = shared.received.get(path) else {
+            return samples;
+        };
+        for (series, arrived) in &received.series {
+            if labels.iter().all(|label| series.contains(label)) {
+                samples
+                    .0
+                    .insert(series.clone(), arrived.iter().copied().collect());
+            }
         }
         samples
     }
 
     /// The newest timestamp that arrived on a path in any of its series.
     pub(crate) fn newest_ms(&self, path: &str) -> Option<i64> {
-        let shared = self.lock();
-        let series = shared.received.get(path)?.values();
-        series
-            .filter_map(|arrived| arrived.iter().map(|sample| sample.0).max())
-            .max()
+        self.lock().received.get(path)?.newest_ms
     }
 
     /// Fails when a request broke the specification, or when a sample arrived after a newer one of
@@ -137,7 +156,7 @@ impl Recorder {
             shared.violations.len()
         );
         for (path, received) in &shared.received {
-            for (series, arrived) in received {
+            for (series, arrived) in &received.series {
                 if let Some((newest_ms, late_ms)) = reordered(arrived) {
                     panic!("{path} {series}: {late_ms} arrived after {newest_ms}");
                 }
@@ -218,7 +237,9 @@ fn keep(shared: &mut Shared, path: &str, series: &TimeSeries) {
         .samples
         .iter()
         .map(|sample| (sample.timestamp, sample.value.to_bits()));
-    received.entry(text).or_default().extend(samples);
+    let newest_ms = samples.clone().map(|(timestamp_ms, _)| timestamp_ms).max();
+    received.newest_ms = received.newest_ms.max(newest_ms);
+    received.series.entry(text).or_default().extend(samples);
 }
 
 /// A timestamp that was newest when an older one arrived for the first time, and the older one.

@@ -1,4 +1,6 @@
 //! The routes of the tests, in the words that Prometheus and promrelay share.
+//!
+//! No rule makes two series one: nobody promises an order between the samples of two.
 
 /// A route: its name and its `write_relabel_configs`, as one line of YAML each.
 pub(crate) struct Route {
@@ -40,7 +42,7 @@ pub(crate) const EXTERNAL: Route = Route {
     rules: &[
         "{action: keep, source_labels: [cluster, replica, __name__], \
           regex: 'blue;prometheus-0;(up|scrape_.*|node_cpu_.*)'}",
-        "{action: labelkeep, regex: '__name__|job|cpu|mode|cluster'}",
+        "{action: labelkeep, regex: '__name__|job|instance|cpu|mode|cluster'}",
     ],
 };
 
@@ -51,7 +53,7 @@ pub(crate) const RENAMED: Route = Route {
         "{source_labels: [__name__], regex: 'windows_(.*)_total', target_label: __name__, \
           replacement: 'win_${1}'}",
         "{action: labelmap, regex: '(volume|nic|core|device)', replacement: 'on_$1'}",
-        "{action: labeldrop, regex: 'volume|nic|core|device|instance'}",
+        "{action: labeldrop, regex: 'volume|nic|core|device'}",
         "{source_labels: [job, on_core], separator: '@', regex: '(.+)@(.+),(.+)', \
           target_label: place, replacement: '$3 of $2 in $1, $$'}",
         "{target_label: constant, replacement: relayed}",
@@ -84,7 +86,7 @@ impl Route {
     pub(crate) fn entry(&self, name: &str, url: &str, before: &[&str]) -> String {
         let rules: Vec<&str> = before.iter().chain(self.rules).copied().collect();
         format!(
-            "  - name: {name}\n    url: {url}\n    remote_timeout: 2s\n    \
+            "  - name: {name}\n    url: {url}\n    remote_timeout: 5s\n    \
              queue_config: {{batch_send_deadline: 1s, max_backoff: 1s}}\n    \
              write_relabel_configs: [{}]\n",
             rules.join(", ")

@@ -31,13 +31,6 @@ impl Samples {
         self
     }
 
-    /// The series that have this label.
-    pub(crate) fn only(mut self, name: &str, value: &str) -> Samples {
-        let label = format!("{name}={value:?}");
-        self.0.retain(|series, _| series.contains(&label));
-        self
-    }
-
     /// The number of series.
     pub(crate) fn series(&self) -> usize {
         self.0.len()
@@ -97,9 +90,14 @@ pub(crate) fn series_text<'a>(labels: impl Iterator<Item = (&'a str, &'a str)>) 
     labels.sort_unstable();
     let labels: Vec<_> = labels
         .iter()
-        .map(|(name, value)| format!("{name}={value:?}"))
+        .map(|(name, value)| label_text(name, value))
         .collect();
     format!("{{{}}}", labels.join(","))
+}
+
+/// A label as it stands in the text of a series.
+pub(crate) fn label_text(name: &str, value: &str) -> String {
+    format!("{name}={value:?}")
 }
 
 #[test]

@@ -230,5 +230,5 @@ fn read<'a>(
     if let Some(text) = whole.and_then(|whole| whole.get(start..end)) {
         return Ok(text);
     }
-    simdutf8::basic::from_utf8(&message[start..end]).map_err(|_| InvalidLabels::NotUtf8)
+    simdutf8::basic::from_utf8(&message[start..end]).map_err(|_why| InvalidLabels::NotUtf8)
 }

@@ -1,0 +1,79 @@
+//! What one write and one sync commit together.
+
+use std::fmt;
+
+use tokio::sync::oneshot;
+
+use super::AppendError;
+use super::format::RecordHeader;
+use super::state::State;
+
+/// Memory that a queue keeps for its next group.
+const SPARE_BYTES: usize = 1 << 20;
+
+/// Records that are committed together.
+#[derive(Default)]
+pub(super) struct Group {
+    pub buffer: Vec<u8>,
+    pub records: Vec<RecordHeader>,
+    pub appends: Vec<Append>,
+}
+
+/// One call of append: all of it goes into one segment, in one write.
+pub(super) struct Append {
+    /// Where it ends in the group's buffer and in its records.
+    pub end_byte: usize,
+    pub end_record: usize,
+    pub waiter: oneshot::Sender<Result<(), AppendError>>,
+}
+
+impl Group {
+    pub(super) fn bytes(&self) -> u64 {
+        self.buffer.len() as u64
+    }
+
+    /// Empties it and keeps a reasonable part of its memory for the next.
+    pub(super) fn clear(&mut self) {
+        self.buffer.clear();
+        self.buffer.shrink_to(SPARE_BYTES);
+        self.records.clear();
+        self.records
+            .shrink_to(SPARE_BYTES / size_of::<RecordHeader>());
+        self.appends.clear();
+    }
+}
+
+impl fmt::Debug for Group {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "Group({} appends)", self.appends.len())
+    }
+}
+
+impl State {
+    /// A position that is not above any record's that is still to be written.
+    pub(super) fn unwritten_position(&self) -> u64 {
+        let pending = self.pending.records.first();
+        pending.map_or(self.progress.next_position, |record| record.position)
+    }
+
+    /// Adds to the pending group; `waiter` hears of its end.
+    pub(super) fn append(
+        &mut self,
+        salt: u32,
+        records: &[(RecordHeader, &[u8])],
+        waiter: oneshot::Sender<Result<(), AppendError>>,
+    ) {
+        for &(mut header, payload) in records {
+            header.position = self.progress.next_position;
+            self.progress.next_position += 1;
+            header.encode_to(salt, &mut self.pending.buffer);
+            self.pending.buffer.extend_from_slice(payload);
+            self.pending.records.push(header);
+        }
+        self.pending.appends.push(Append {
+            end_byte: self.pending.buffer.len(),
+            end_record: self.pending.records.len(),
+            waiter,
+        });
+    }
+}

@@ -1,0 +1,166 @@
+//! Room, and what happens when there is none.
+
+use super::*;
+
+fn bounded(max_bytes: u64, on_full: OnFull) -> Options {
+    Options {
+        max_bytes,
+        on_full,
+        ..Options::default()
+    }
+}
+
+#[tokio::test]
+async fn a_full_queue_refuses_until_a_segment_is_acknowledged() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), bounded(8192, OnFull::Refuse));
+    let mut appended = 0;
+    while let Ok(receipt) = submit(&queue, 0, appended, 100) {
+        receipt.durable().await.unwrap();
+        appended += 1;
+    }
+    assert!(
+        queue.stats().disk_bytes <= 8192 && appended > 40,
+        "{appended}"
+    );
+    assert!(matches!(
+        queue.reserve(148),
+        Err(ReserveError::Full {
+            max_bytes: 8192,
+            ..
+        })
+    ));
+    let entries = read_through(&mut queue.reader(), appended - 1).await;
+    queue.acknowledge(0, entries[10].position);
+    append(&queue, 0, appended, 100).await;
+    assert_eq!(queue.stats().dropped_full, Tally::default());
+}
+
+#[tokio::test]
+async fn a_reservation_holds_room_until_it_is_dropped() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), bounded(8192, OnFull::Refuse));
+    let held = queue.reserve(5000).unwrap();
+    assert!(matches!(
+        queue.reserve(5000),
+        Err(ReserveError::Full { .. })
+    ));
+    drop(held);
+    drop(queue.reserve(5000).unwrap());
+    assert!(matches!(
+        queue.reserve(8192),
+        Err(ReserveError::TooLarge { .. })
+    ));
+}
+
+#[tokio::test]
+async fn an_idle_queue_takes_whatever_fits_an_empty_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), bounded(8192, OnFull::Refuse));
+    let mut reader = queue.reader();
+    for id in 0..5 {
+        append(&queue, 0, id, 7000).await;
+        let entry = next(&mut reader).await;
+        assert_eq!(id_of(&entry), id);
+        queue.acknowledge(0, entry.position);
+    }
+    eventually("only one segment stays", || {
+        segments(directory.path()).len() == 1
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn drop_oldest_keeps_the_newest_in_order_and_counts_the_rest() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), bounded(8192, OnFull::DropOldest));
+    let mut reader = queue.reader();
+    let early = {
+        append(&queue, 0, 0, 100).await;
+        next(&mut reader).await
+    };
+    for id in 1..200 {
+        append(&queue, 0, id, 100).await;
+    }
+    let stats = queue.stats();
+    assert!(stats.dropped_full.records > 100);
+    assert_eq!(stats.dropped_full.records + stats.queued.records, 200);
+    assert_eq!(stats.dropped_full.weight, 3 * stats.dropped_full.records);
+    assert!(stats.disk_bytes <= 8192);
+    // The reader had its segment dropped under it, and so had the record it gave out.
+    queue.acknowledge(0, early.position);
+    let left = ids(&read_through(&mut reader, 199).await);
+    let expected: Vec<u64> = (200 - stats.queued.records..200).collect();
+    // It may have read a block before that was dropped; it gives out nothing of it.
+    assert_eq!(left, expected);
+    drop(reader);
+    queue.close().await.unwrap();
+    let (queue, recovery) = open(directory.path(), bounded(8192, OnFull::DropOldest));
+    assert_eq!(recovery.queued, stats.queued);
+    assert_eq!(ids(&read_through(&mut queue.reader(), 199).await), expected);
+}
+
+#[tokio::test]
+async fn drop_oldest_makes_room_for_a_record_as_large_as_the_queue() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), bounded(8192, OnFull::DropOldest));
+    append_all(&queue, 0..5).await;
+    append(&queue, 0, 5, 8000).await;
+    assert_eq!(id_of(&next(&mut queue.reader()).await), 5);
+    assert_eq!(queue.stats().dropped_full.records, 5);
+}
+
+#[tokio::test]
+async fn what_is_too_old_is_dropped_by_segments_and_when_read() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        max_age: Some(Duration::from_millis(100)),
+        ..small()
+    };
+    let (queue, _) = open(directory.path(), options);
+    // Record `id` was appended at `id` milliseconds.
+    append_all(&queue, 0..60).await;
+    queue.expire(100 + 33);
+    let by_segment = queue.stats().dropped_age.records;
+    assert!(by_segment > 20 && by_segment <= 33, "{by_segment}");
+    let found = ids(&read_through(&mut queue.reader(), 59).await);
+    assert_eq!(found, (33..60).collect::<Vec<_>>());
+    let stats = queue.stats();
+    assert_eq!((stats.dropped_age.records, stats.queued.records), (33, 27));
+    // Another reader drops none of them again.
+    assert_eq!(ids(&read_through(&mut queue.reader(), 59).await), found);
+    assert_eq!(queue.stats().dropped_age.records, 33);
+}
+
+#[tokio::test]
+async fn purge_drops_what_is_durable_and_takes_new_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), small());
+    append_all(&queue, 0..30).await;
+    assert_eq!(queue.purge().records, 30);
+    append(&queue, 0, 30, 20).await;
+    assert_eq!(id_of(&next(&mut queue.reader()).await), 30);
+    assert_eq!(
+        (queue.stats().queued.records, queue.stats().purged.records),
+        (1, 30)
+    );
+    queue.close().await.unwrap();
+    assert_eq!(open(directory.path(), small()).1.queued.records, 1);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_volume_with_little_space_left_is_spared() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        min_free_bytes: u64::MAX,
+        ..small()
+    };
+    let (queue, _) = open(directory.path(), options);
+    assert!(matches!(
+        queue.reserve(1),
+        Err(ReserveError::DiskLow { .. })
+    ));
+    queue.set_options(small());
+    drop(queue.reserve(1).unwrap());
+}

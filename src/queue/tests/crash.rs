@@ -1,0 +1,140 @@
+//! What a crash leaves, at every byte.
+
+use super::*;
+
+const LAST: u64 = 24;
+
+/// A queue of several segments; the files, and where each record of the last segment ends.
+async fn make(directory: &Path) -> (PathBuf, Vec<u64>) {
+    let (queue, _) = open(directory, small());
+    append_all(&queue, 0..LAST).await;
+    queue.close().await.unwrap();
+    let path = segments(directory).pop().unwrap();
+    assert!(segments(directory).len() > 2);
+    let mut ends = Vec::new();
+    let salt = segment::SegmentFile::salt_of(&path).unwrap().unwrap();
+    let file = segment::SegmentFile::open(&path, salt).unwrap();
+    let bounds = segment::Bounds {
+        above: 0,
+        below: u64::MAX,
+    };
+    file.walk(32, bounds, segment::Verify::Payloads, |header, offset| {
+        ends.push(offset + header.stored_bytes());
+    })
+    .unwrap();
+    assert!(ends.len() > 3);
+    (path, ends)
+}
+
+/// Opens a copy whose last segment is `bytes` and checks that it holds the records `0..expected`.
+async fn check(original: &Path, last_segment: &Path, bytes: &[u8], expected: u64) {
+    let copy = tempfile::tempdir().unwrap();
+    copy_files(original, copy.path());
+    fs::write(copy.path().join(last_segment.file_name().unwrap()), bytes).unwrap();
+    let (queue, recovery) = open(copy.path(), small());
+    assert_eq!(
+        recovery.queued.records,
+        expected,
+        "with {} bytes",
+        bytes.len()
+    );
+    assert_eq!(recovery.corrupt_regions, 0, "with {} bytes", bytes.len());
+    append(&queue, 0, 1000, 20).await;
+    let mut reader = queue.reader();
+    let found = ids(&read_through(&mut reader, 1000).await);
+    let wanted: Vec<u64> = (0..expected).chain([1000]).collect();
+    assert_eq!(found, wanted, "with {} bytes", bytes.len());
+}
+
+#[tokio::test]
+async fn every_prefix_of_the_last_segment_holds_all_that_was_synced_and_nothing_else() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, ends) = make(directory.path()).await;
+    let bytes = fs::read(&path).unwrap();
+    let before = LAST - ends.len() as u64;
+    for length in 0..=bytes.len() {
+        let whole = ends.iter().filter(|&&end| end <= length as u64).count() as u64;
+        check(directory.path(), &path, &bytes[..length], before + whole).await;
+    }
+}
+
+#[tokio::test]
+async fn zeros_after_every_record_are_cut_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let (path, ends) = make(directory.path()).await;
+    let bytes = fs::read(&path).unwrap();
+    let before = LAST - ends.len() as u64;
+    for (whole, &end) in ends.iter().enumerate() {
+        let mut zeroed = bytes[..usize::try_from(end).unwrap()].to_vec();
+        zeroed.resize(bytes.len() + 500, 0);
+        check(directory.path(), &path, &zeroed, before + whole as u64 + 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_crash_repeats_only_what_was_not_acknowledged_when_progress_was_last_saved() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), small());
+    append_all(&queue, 0..20).await;
+    let mut reader = queue.reader();
+    let entries = read_through(&mut reader, 19).await;
+    queue.acknowledge(0, entries[11].position);
+    let saved = directory.path().join("progress");
+    eventually("progress is saved by itself", || saved.exists()).await;
+    queue.acknowledge(0, entries[14].position);
+    let crashed = tempfile::tempdir().unwrap();
+    copy_files(directory.path(), crashed.path());
+    let (queue, recovery) = open(crashed.path(), small());
+    assert_eq!(recovery.queued.records, 8);
+    let again = read_through(&mut queue.reader(), 19).await;
+    assert_eq!(ids(&again), (12..20).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn close_repeats_nothing_and_open_counts_without_reading_sealed_segments() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), small());
+    for id in 0..60 {
+        append(&queue, u16::from(id % 2 == 1), id, 20).await;
+    }
+    let mut reader = queue.reader();
+    let entries = read_through(&mut reader, 59).await;
+    queue.acknowledge(0, entries[20].position);
+    queue.acknowledge(1, entries[7].position);
+    let before = queue.stats();
+    queue.close().await.unwrap();
+    let (queue, recovery) = open(directory.path(), small());
+    assert_eq!(recovery.scanned_segments, 0);
+    assert_eq!(recovery.queued, before.queued);
+    let after = queue.stats();
+    assert_eq!(
+        (after.oldest_ms, after.disk_bytes),
+        (Some(9), before.disk_bytes)
+    );
+    let expected: Vec<u64> = (0..60)
+        .filter(|&id| if id % 2 == 0 { id > 20 } else { id > 7 })
+        .collect();
+    assert_eq!(ids(&read_through(&mut queue.reader(), 59).await), expected);
+}
+
+#[tokio::test]
+async fn positions_are_not_used_twice_when_everything_was_consumed() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), small());
+    append_all(&queue, 0..30).await;
+    let entries = read_through(&mut queue.reader(), 29).await;
+    queue.acknowledge(0, entries[29].position);
+    eventually("consumed segments go", || {
+        segments(directory.path()).len() == 1
+    })
+    .await;
+    queue.close().await.unwrap();
+    for path in segments(directory.path()) {
+        fs::remove_file(path).unwrap();
+    }
+    let (queue, _) = open(directory.path(), small());
+    append(&queue, 0, 30, 20).await;
+    let entry = next(&mut queue.reader()).await;
+    assert_eq!(id_of(&entry), 30);
+    assert!(entry.position > entries[29].position);
+}

@@ -1,0 +1,201 @@
+//! Disks that fail.
+
+use std::fs::File;
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use super::disk::{LogFile, OpenLog};
+use super::*;
+
+/// What a disk does wrong from now on.
+#[derive(Clone, Copy, Debug, Default)]
+struct Faults {
+    /// Bytes that the files may grow to.
+    space: Option<u64>,
+    write: Option<io::ErrorKind>,
+    sync: Option<io::ErrorKind>,
+    truncate: Option<io::ErrorKind>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Disk(Arc<Mutex<Faults>>);
+
+impl Disk {
+    fn set(&self, faults: Faults) {
+        *self.0.lock().unwrap() = faults;
+    }
+
+    fn open_log(&self) -> OpenLog {
+        let disk = self.clone();
+        Arc::new(move |path| {
+            let options = File::options()
+                .create(true)
+                .truncate(false)
+                .write(true)
+                .open(path);
+            Ok(Box::new(FaultyFile {
+                file: options?,
+                disk: disk.clone(),
+            }))
+        })
+    }
+}
+
+struct FaultyFile {
+    file: File,
+    disk: Disk,
+}
+
+impl FaultyFile {
+    fn faults(&self) -> Faults {
+        *self.disk.0.lock().unwrap()
+    }
+}
+
+fn check(fault: Option<io::ErrorKind>) -> io::Result<()> {
+    fault.map_or(Ok(()), |kind| Err(kind.into()))
+}
+
+impl LogFile for FaultyFile {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        check(self.faults().write)?;
+        let end = self.faults().space.unwrap_or(u64::MAX);
+        let fits = usize::try_from(end.saturating_sub(offset))
+            .unwrap()
+            .min(bytes.len());
+        // As a real one: what fits is written, and then it fails.
+        self.file.write_at(offset, &bytes[..fits])?;
+        check((fits < bytes.len()).then_some(io::ErrorKind::StorageFull))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        check(self.faults().sync)?;
+        self.file.sync()
+    }
+
+    fn truncate(&mut self, length: u64) -> io::Result<()> {
+        check(self.faults().truncate)?;
+        self.file.truncate(length)
+    }
+}
+
+fn open_on(disk: &Disk, directory: &Path) -> Queue {
+    Queue::open_with(directory, Options::default(), disk.open_log())
+        .unwrap()
+        .0
+}
+
+async fn check_poisoned(queue: &Queue, disk: &Disk) {
+    let receipt = submit(queue, 0, 50, 20).unwrap();
+    assert!(matches!(
+        receipt.durable().await,
+        Err(AppendError::Failed { .. })
+    ));
+    // The disk is well again, and the queue stays as it is all the same.
+    disk.set(Faults::default());
+    let error = submit(queue, 0, 51, 20).unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .starts_with("the queue stopped writing until a restart: cannot ")
+    );
+    assert!(queue.stats().failed.is_some());
+    let mut reader = queue.reader();
+    assert_eq!(ids(&read_through(&mut reader, 4).await), [0, 1, 2, 3, 4]);
+    let more = timeout(Duration::from_millis(50), reader.next()).await;
+    assert!(
+        more.is_err(),
+        "a record is read that is not durable: {more:?}"
+    );
+    assert!(queue.close().await.is_err());
+}
+
+#[tokio::test]
+async fn a_failed_sync_or_write_poisons_and_reading_goes_on() {
+    let other = Some(io::ErrorKind::Other);
+    let full = Some(0);
+    for faults in [
+        Faults {
+            sync: other,
+            ..Faults::default()
+        },
+        Faults {
+            sync: Some(io::ErrorKind::StorageFull),
+            ..Faults::default()
+        },
+        Faults {
+            write: other,
+            ..Faults::default()
+        },
+        Faults {
+            space: full,
+            truncate: other,
+            ..Faults::default()
+        },
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        let disk = Disk::default();
+        let queue = open_on(&disk, directory.path());
+        append_all(&queue, 0..5).await;
+        disk.set(faults);
+        check_poisoned(&queue, &disk).await;
+        // Opened again, it has all that was answered for.
+        let (queue, _) = open(directory.path(), Options::default());
+        append(&queue, 0, 60, 20).await;
+        let found = ids(&read_through(&mut queue.reader(), 60).await);
+        assert_eq!(found[..5], [0, 1, 2, 3, 4]);
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_resumes_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let queue = open_on(&disk, directory.path());
+    append_all(&queue, 0..5).await;
+    let length = fs::metadata(&segments(directory.path())[0]).unwrap().len();
+    disk.set(Faults {
+        space: Some(length + 30),
+        ..Faults::default()
+    });
+    let receipt = submit(&queue, 0, 50, 20).unwrap();
+    assert_eq!(receipt.durable().await, Err(AppendError::DiskFull));
+    assert_eq!(
+        fs::metadata(&segments(directory.path())[0]).unwrap().len(),
+        length
+    );
+    assert_eq!(
+        submit(&queue, 0, 51, 20).unwrap_err(),
+        ReserveError::DiskFull
+    );
+    assert_eq!(
+        (queue.stats().disk_full, queue.stats().failed),
+        (true, None)
+    );
+    disk.set(Faults::default());
+    eventually("it resumes", || !queue.stats().disk_full).await;
+    append_all(&queue, 5..8).await;
+    assert_eq!(
+        ids(&read_through(&mut queue.reader(), 7).await),
+        (0..8).collect::<Vec<_>>()
+    );
+}
+
+#[tokio::test]
+async fn a_disk_that_is_full_from_the_start_does_not_keep_a_queue_from_opening() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    disk.set(Faults {
+        space: Some(0),
+        ..Faults::default()
+    });
+    let queue = open_on(&disk, directory.path());
+    assert_eq!(
+        submit(&queue, 0, 0, 20).unwrap_err(),
+        ReserveError::DiskFull
+    );
+    disk.set(Faults::default());
+    eventually("it resumes", || !queue.stats().disk_full).await;
+    append_all(&queue, 0..3).await;
+    assert_eq!(ids(&read_through(&mut queue.reader(), 2).await), [0, 1, 2]);
+}
