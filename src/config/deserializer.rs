@@ -13,6 +13,10 @@ use super::spelling::{self, snake_case};
 use super::typed::Findings;
 use super::yaml::{Content, Node};
 
+/// The type of a relabel rule. Elsewhere a key without a value is as good as none, but in a rule
+/// null is empty and not the default, as in Prometheus.
+const TELLS_NULL: &str = "Written";
+
 /// A mistake that stops the reading of a value.
 #[derive(Debug)]
 pub(super) struct Error {
@@ -244,8 +248,8 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
                     .note(key.id, format!("`{written}` is given twice"));
                 continue;
             }
-            // A key without a value is as good as none, but Prometheus wants actions said.
-            if !matches!(value.content, Content::Null) || *field == "action" {
+            let is_null = matches!(value.content, Content::Null);
+            if !is_null || name == TELLS_NULL {
                 pairs.push((field, key, value));
             }
         }

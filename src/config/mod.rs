@@ -2,8 +2,8 @@
 //!
 //! A file is a subset of `prometheus.yml`, in Prometheus' spelling or its operator's, plus a few
 //! keys of ours; `config/promrelay.yml` is the reference. The way of a file: text → tree
-//! ([`yaml`]) → `$(NAME)` replaced ([`environment`]) → typed ([`typed`], [`file`]) → routes
-//! ([`routes`], [`names`]). Every mistake keeps the place where it stands, and none hides another.
+//! (`yaml`) → `$(NAME)` replaced (`environment`) → typed (`typed`, `file`) → routes
+//! (`routes`, `names`). Every mistake keeps the place where it stands, and none hides another.
 
 mod deserializer;
 mod environment;

@@ -91,20 +91,14 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node, findings: &mut Findings) ->
     None
 }
 
-/// A message about a mapping that begins with one of its keys, or is about a regexp, is about the
-/// value that stands there.
+/// A message about a mapping that begins with one of its keys is about the value that stands there.
 fn child_named_in(node: &Node, message: &str) -> Option<usize> {
-    let key = match message
+    let quoted = message
         .strip_prefix('`')
-        .or_else(|| message.strip_prefix('\''))
-    {
-        Some(quoted) => quoted.split(['`', '\'']).next()?,
-        None if message.starts_with("error parsing regexp") => "regex",
-        None if message.starts_with("unknown relabel action") => "action",
-        None => return None,
-    };
+        .or_else(|| message.strip_prefix('\''))?;
+    let key = quoted.split(['`', '\'']).next();
     let mut pairs = node.pairs().iter();
     pairs
-        .find(|(name, _)| name.text() == Some(key))
+        .find(|(name, _)| name.text() == key)
         .map(|(_, value)| value.id)
 }

@@ -184,7 +184,9 @@ impl Auth {
                 format!("{scheme} {}", credentials.read().await?)
             }
         };
-        let mut value = HeaderValue::try_from(text).map_err(|_why| AuthError::NotAHeader)?;
+        let Ok(mut value) = HeaderValue::try_from(text) else {
+            return Err(AuthError::NotAHeader);
+        };
         value.set_sensitive(true);
         Ok(Some(value))
     }

@@ -17,6 +17,9 @@ const UNITS: [(&str, u64); 7] = [
     ("ms", 1),
 ];
 
+/// The longest duration of Prometheus, 292 years: what 63 bits hold in nanoseconds.
+const MAX_MILLISECONDS: u64 = i64::MAX as u64 / 1_000_000;
+
 /// A length of time, to the millisecond.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Duration(std::time::Duration);
@@ -63,17 +66,16 @@ impl FromStr for Duration {
                 .iter()
                 .position(|(name, _)| *name == unit)
                 .ok_or_else(invalid)?;
-            let number: u64 = number.parse().map_err(|_why| invalid())?;
+            let number: u64 = number.parse().ok().ok_or_else(invalid)?;
             let milliseconds = number.checked_mul(units[at].1).ok_or_else(invalid)?;
             total = total.checked_add(milliseconds).ok_or_else(invalid)?;
             units = &units[at + 1..];
             rest = tail;
         }
-        if text.is_empty() {
-            Err(invalid())
-        } else {
-            Ok(Self::from_millis(total))
+        if text.is_empty() || total > MAX_MILLISECONDS {
+            return Err(invalid());
         }
+        Ok(Self::from_millis(total))
     }
 }
 

@@ -54,7 +54,7 @@ impl FromStr for ByteSize {
             .find(|c: char| !c.is_ascii_digit())
             .unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
-        let number: u64 = number.parse().map_err(|_why| invalid())?;
+        let number: u64 = number.parse().ok().ok_or_else(invalid)?;
         let shift = match unit {
             "B" => 0,
             "" if number == 0 => 0,

@@ -47,7 +47,7 @@ fn aliases_of_aliases_do_not_grow_without_bound() {
     let mut bomb = String::from("a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
     for level in 1..12 {
         let below = format!("*a{}, ", level - 1).repeat(10);
-        bomb.extend([format!("a{level}: &a{level} [{below}]\n")]);
+        bomb += format!("a{level}: &a{level} [{below}]\n").as_str();
     }
     let told = problems(&bomb);
     assert!(
