@@ -116,8 +116,11 @@ fn flip(path: &Path, at: usize, bit: u8) {
 /// A copy of a queue's files, as a crash would leave them; its thread may be at work.
 fn copy_files(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let from = entry.unwrap().path();
+    let listed = fs::read_dir(from)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    // A listing may miss a file that is being replaced.
+    for from in listed.chain([from.join("progress")]) {
         if from.is_dir() {
             continue;
         }

@@ -85,12 +85,9 @@ async fn a_crash_repeats_only_what_was_not_acknowledged_when_progress_was_last_s
     let crashed = tempfile::tempdir().unwrap();
     copy_files(directory.path(), crashed.path());
     let (queue, recovery) = open(crashed.path(), small());
-    // On a slow machine progress may have been saved once more.
+    // Not all of it need come back: consumed segments go, and progress may be saved once more.
     let repeated_from = 20 - recovery.queued.records;
-    assert!(
-        repeated_from == 12 || repeated_from == 15,
-        "{repeated_from}"
-    );
+    assert!((12..=15).contains(&repeated_from), "{repeated_from}");
     let again = read_through(&mut queue.reader(), 19).await;
     assert_eq!(ids(&again), (repeated_from..20).collect::<Vec<_>>());
 }
