@@ -88,10 +88,11 @@ fn introduce(url: &str, sink: SocketAddr) {
 /// What to do after the demo.
 const NEXT: &str = "\
 What next:
+  export FLUENTD_METRICS_SVC=fluentd NAMESPACE=sumologic   what the example's URLs are made of
+  promrelay check config/examples/octopus.yml              is a file right?
   promrelay explain --config.file=config/examples/octopus.yml \\
-      'windows_cs_hostname{job=\"node-exporter\"}'     why is a series (not) in a route?
-  promrelay check config/examples/octopus.yml        is a file right?
-  promrelay run --config.file=promrelay.yml          then point Prometheus' remote_write at it:
+      'windows_cs_hostname{job=\"node-exporter\"}'           why is a series (not) in a route?
+  promrelay run --config.file=promrelay.yml                then point Prometheus at it:
       remote_write: [{url: \"http://localhost:9201/api/v1/write\"}]
 ";
 

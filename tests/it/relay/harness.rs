@@ -115,7 +115,7 @@ impl Relay {
             rest.starts_with(['{', ' ']) && labels.iter().all(|label| rest.contains(label))
         });
         let value = |line: &str| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap();
-        let sum: f64 = of_name.map(value).sum();
+        let sum = of_name.map(value).fold(0.0, |sum, value| sum + value);
         format!("{sum:.0}").parse().unwrap()
     }
 }
