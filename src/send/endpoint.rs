@@ -61,7 +61,7 @@ impl Endpoint {
     /// If TLS cannot be set up.
     pub fn new(config: Config) -> Result<Self, BuildError> {
         let redirects = if config.follow_redirects {
-            redirect::Policy::limited(REDIRECTS)
+            redirect::Policy::custom(keep_method)
         } else {
             redirect::Policy::none()
         };
@@ -125,6 +125,8 @@ impl Endpoint {
         let too_many = status == StatusCode::TOO_MANY_REQUESTS;
         let reason = if status.is_server_error() {
             Some("5xx")
+        } else if status.is_redirection() {
+            Some("redirect")
         } else {
             (too_many && self.config.queue_config.retry_on_http_429).then_some("429")
         };
@@ -142,6 +144,20 @@ impl Endpoint {
             },
             None => Answer::Rejected { code, words },
         }
+    }
+}
+
+/// Follows a redirect only where the request stays the same: after 301, 302 and 303 it would go on
+/// as a GET without a body, and a 200 to that would pass for delivery.
+fn keep_method(attempt: redirect::Attempt<'_>) -> redirect::Action {
+    let same = matches!(
+        attempt.status(),
+        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
+    );
+    if same && attempt.previous().len() <= REDIRECTS {
+        attempt.follow()
+    } else {
+        attempt.stop()
     }
 }
 

@@ -124,8 +124,8 @@ impl SendMetrics {
     }
 
     fn count_retry(&self, reason: &str, retries: u64) {
-        let help = "Attempts that failed and are repeated, by reason: 5xx, 429, timeout, \
-                    connect, or network.";
+        let help = "Attempts that failed and are repeated, by reason: 5xx, 429, redirect, \
+                    timeout, connect, network, or credentials.";
         let labels = &[("route", self.route.as_ref()), ("reason", reason)];
         self.registry
             .counter("promrelay_send_retries_total", help, labels)

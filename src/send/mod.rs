@@ -9,6 +9,7 @@
 //! |---|---|
 //! | answers 2xx | the blocks are acknowledged and leave the queue |
 //! | answers 5xx or 429, or does not answer | the same request, after growing pauses, for ever |
+//! | redirects with 307 or 308 | followed; any other 3xx is sent again, it may be a mistake |
 //! | says when to come back (`Retry-After`) | not before that, but within ten minutes |
 //! | answers anything else | the samples are rejected: counted, logged with the receiver's words |
 //!

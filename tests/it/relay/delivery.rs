@@ -164,6 +164,26 @@ async fn retry_after_is_honoured() {
     relay.stop().await;
 }
 
+/// Followed as a GET, a 302 would end in a 200 that delivered nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_redirect_that_loses_the_body_is_not_taken_for_delivery() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&format!("remote_write:\n{}", route(&receiver, "all", ""))).await;
+    let (found, kept) = (StatusCode::FOUND, StatusCode::PERMANENT_REDIRECT);
+    receiver.answer(
+        "/all",
+        [
+            Answer::Redirect(found, "/login"),
+            Answer::Redirect(kept, "/moved"),
+        ],
+    );
+    relay.write(vec![series("a", &[], 1, 1.0)]).await;
+    wait_for("the sample", async || receiver.samples("/moved").len() == 1).await;
+    assert!(receiver.arrivals("/login").is_empty());
+    assert_eq!(receiver.arrivals("/all").len(), 2);
+    relay.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_dead_a_silent_and_a_refusing_route_do_not_delay_the_others() {
     let (receiver, dead) = (Receiver::start(), Receiver::start());

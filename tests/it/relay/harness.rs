@@ -142,6 +142,7 @@ pub(super) struct Arrival {
 pub(super) enum Answer {
     Status(StatusCode),
     RetryAfter(&'static str),
+    Redirect(StatusCode, &'static str),
     /// Accepts the request and never answers it.
     Hang,
 }
@@ -233,6 +234,10 @@ async fn receive(State(records): State<Records>, request: Request) -> (StatusCod
         Some(Answer::RetryAfter(value)) => {
             headers.insert("retry-after", value.parse().unwrap());
             StatusCode::SERVICE_UNAVAILABLE
+        }
+        Some(Answer::Redirect(status, target)) => {
+            headers.insert("location", target.parse().unwrap());
+            status
         }
         Some(Answer::Hang) => std::future::pending().await,
     };
