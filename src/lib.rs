@@ -3,5 +3,18 @@
 //! Prometheus sends it everything once; it decides per route what goes where, and delivers it.
 //! `ARCHITECTURE.md` shows the modules in layers: a module imports only from layers above its own.
 
+pub mod admin;
+pub mod app;
+pub mod cli;
+pub mod config;
+pub mod http;
 pub mod model;
 pub mod queue;
+pub mod re2;
+pub mod receive;
+pub mod relabel;
+pub mod remote_write;
+pub mod route;
+pub mod send;
+pub mod settings;
+pub mod telemetry;

@@ -1,3 +1,9 @@
-//! The `promrelay` binary.
+//! The `promrelay` binary: see [`promrelay::cli`].
 
-fn main() {}
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
+fn main() -> std::process::ExitCode {
+    promrelay::cli::main()
+}

@@ -77,6 +77,7 @@ impl<'a> LabelSet<'a> {
     }
 
     /// The labels in order of their names.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Label<'_>> + Clone {
         self.labels
             .iter()

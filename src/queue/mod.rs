@@ -67,17 +67,21 @@
 //!
 //! # When something fails
 //!
-//! | what | consequence |
-//! |---|---|
-//! | crash while writing | the torn tail is cut on open; none of it had been answered for |
-//! | damage in the middle | skipped to the next whole record; copied to `corrupt/`, counted, logged |
-//! | a segment's header damaged | the salt is taken from another segment; if there is none, the file is moved to `corrupt/` |
-//! | a footer damaged or missing | the segment is read once, on open |
-//! | `progress` damaged or missing | records whose segments are still there are repeated |
-//! | a write finds the disk full | the file is cut back to what is durable; [`ReserveError::DiskFull`] until a trial write, once a second, succeeds |
-//! | any other failed write, any failed sync | poisoned: [`ReserveError::Failed`] until it is opened again. A sync is never repeated, since the second may succeed without having written what the first lost. Reading goes on |
-//! | a failed read | tried five times, a second apart; then the rest of the segment counts as damaged |
-//! | a failed delete, or save of progress | logged, tried again with the next one |
+//! - *A crash while writing*: the torn tail is cut on open; none of it had been answered for.
+//! - *Damage in the middle*: skipped to the next whole record; copied to `corrupt/`, counted,
+//!   logged.
+//! - *A segment's header is damaged*: the salt is taken from another segment; if there is none,
+//!   the file is moved to `corrupt/`.
+//! - *A footer is damaged or missing*: the segment is read once, on open.
+//! - *`progress` is damaged or missing*: records whose segments are still there are repeated.
+//! - *A write finds the disk full*: the file is cut back to what is durable, and
+//!   [`ReserveError::DiskFull`] answers until a trial write, once a second, succeeds.
+//! - *Any other failed write, any failed sync*: poisoned, [`ReserveError::Failed`] until it is
+//!   opened again. A sync is never repeated, since the second may succeed without having written
+//!   what the first lost. Reading goes on.
+//! - *A failed read*: tried five times, a second apart; then the rest of the segment counts as
+//!   damaged.
+//! - *A failed delete, or save of progress*: logged, tried again with the next one.
 
 use std::ops::AddAssign;
 use std::time::Duration;

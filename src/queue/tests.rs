@@ -89,9 +89,10 @@ fn ids(entries: &[Entry]) -> Vec<u64> {
 
 /// Waits for something that another thread is about to do.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let mut poll = tokio::time::interval(Duration::from_millis(2));
     let holding = async {
         while !holds() {
-            tokio::time::sleep(Duration::from_millis(2)).await;
+            poll.tick().await;
         }
     };
     timeout(Duration::from_secs(20), holding)

@@ -1,0 +1,27 @@
+# syntax=docker/dockerfile:1
+# docker build -t promrelay .
+# docker run -p 9201:9201 -v ./promrelay.yml:/etc/promrelay/promrelay.yml:ro -v relay:/data promrelay
+
+FROM rust:1-bookworm AS build
+WORKDIR /source
+COPY . .
+# The cache mounts keep the registry and the compiled dependencies between builds.
+RUN --mount=type=cache,target=/usr/local/cargo/registry \
+    --mount=type=cache,target=/source/target \
+    cargo build --locked --release --bin promrelay \
+    && install -D target/release/promrelay /image/promrelay \
+    && install -d /image/data
+
+# glibc, libgcc and the CA certificates, and nothing else: no shell, no package manager. Static
+# musl would be smaller still, but its allocator and resolver are not what promrelay is tested on.
+FROM gcr.io/distroless/cc-debian12:nonroot
+COPY --from=build /image/promrelay /usr/local/bin/promrelay
+# The directory of the queues belongs to the user that writes them (65532 is nonroot).
+COPY --from=build --chown=65532:65532 /image/data /data
+USER 65532:65532
+VOLUME /data
+EXPOSE 9201
+HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
+    CMD ["/usr/local/bin/promrelay", "healthcheck"]
+ENTRYPOINT ["/usr/local/bin/promrelay"]
+CMD ["run", "--config.file=/etc/promrelay/promrelay.yml", "--storage.path=/data"]

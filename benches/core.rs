@@ -1,0 +1,132 @@
+//! The path of a request without network and disk: decompress, walk, decide, copy, compress.
+//!
+//! `cargo bench --bench core`. Throughput is in series; the limit to compare with is decompressing
+//! the request and compressing what is kept, alone.
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use promrelay::model::Label;
+use promrelay::queue::{Options, Queue};
+use promrelay::relabel::{RuleConfig, Rules};
+use promrelay::remote_write::snappy::{Compressor, decompress};
+use promrelay::remote_write::v1::{Limits, TIMESERIES, encode_labels};
+use promrelay::remote_write::wire::{put_bytes_field, put_varint};
+use promrelay::route::{Route, Router, RouterMetrics};
+use promrelay::telemetry::Registry;
+
+/// Series in a request.
+const SERIES: usize = 2000;
+const LIMITS: Limits = Limits {
+    labels_per_series: 64,
+    label_name_bytes: 1024,
+    label_value_bytes: 65_536,
+};
+
+/// Ten labels a series, as a Kubernetes node exporter has them; of a hundred names the first
+/// `kept` are kept by the rules.
+fn request(kept: usize) -> Vec<u8> {
+    let mut request = Vec::new();
+    for index in 0..SERIES {
+        let family = if index * 100 / SERIES < kept {
+            "windows_memory"
+        } else {
+            "windows_service"
+        };
+        let name = format!("{family}_metric_{}", index % 100);
+        let (pod, container) = (format!("exporter-{}", index / 10), index.to_string());
+        let labels = [
+            ("__name__", name.as_str()),
+            ("cluster", "aks-production-westeurope"),
+            ("container", &container),
+            ("endpoint", "metrics"),
+            ("instance", "10.240.0.17:9100"),
+            ("job", "node-exporter"),
+            ("namespace", "sumologic"),
+            ("pod", &pod),
+            (
+                "prometheus",
+                "sumologic/collection-kube-prometheus-prometheus",
+            ),
+            ("service", "collection-prometheus-node-exporter"),
+        ];
+        let mut message = Vec::new();
+        encode_labels(
+            labels.iter().map(|&(name, value)| Label { name, value }),
+            &mut message,
+        );
+        let mut sample = vec![9];
+        sample.extend_from_slice(&[1, 2, 3, 4, 5, 6, 7, 8, 16]);
+        put_varint(&mut sample, 1_700_000_000_000);
+        put_bytes_field(&mut message, 2, &sample);
+        put_bytes_field(&mut request, TIMESERIES, &message);
+    }
+    request
+}
+
+fn compress(raw: &[u8]) -> Vec<u8> {
+    let mut block = Vec::new();
+    put_varint(&mut block, raw.len() as u64);
+    block.extend_from_slice(Compressor::default().elements(raw));
+    block
+}
+
+/// A router with two routes, one of which keeps `windows_memory_.*`.
+fn router(directory: &std::path::Path) -> Arc<Router> {
+    let route = |name: &str, regex: &str| {
+        let yaml = format!("[{{action: keep, source_labels: [job, __name__], regex: '{regex}'}}]");
+        let rules: Vec<RuleConfig> = serde_yaml::from_str(&yaml).expect("a valid rule");
+        let opened = Queue::open(&directory.join(name), Options::default());
+        Route {
+            name: name.into(),
+            rules: Rules::compile(&rules),
+            lanes: 4,
+            max_samples_per_send: 2000,
+            metadata: true,
+            queue: opened.expect("a directory that can be written").0,
+        }
+    };
+    let routes = vec![
+        route("node", "node-exporter;windows_(memory|os|system)_.*"),
+        route("container", "node-exporter;windows_container_.*"),
+    ];
+    let named = routes
+        .iter()
+        .map(|route| (route.name.as_ref(), &route.rules));
+    let metrics = RouterMetrics::new(&Registry::new(), named);
+    Arc::new(Router::new(routes, Vec::new(), LIMITS, metrics))
+}
+
+fn core(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let router = router(directory.path());
+    let mut group = criterion.benchmark_group("core");
+    group.throughput(Throughput::Elements(SERIES as u64));
+    for kept in [2, 20, 100] {
+        let raw = request(kept);
+        let block = compress(&raw);
+        let kept_raw = raw.get(..raw.len() * kept / 100).unwrap_or_default();
+        let mut buffer = Vec::new();
+        group.bench_function(BenchmarkId::new("route", kept), |bencher| {
+            bencher.iter(|| {
+                let request = decompress(&block, 1 << 30, &mut buffer).expect("a valid block");
+                black_box(router.route(request))
+                    .expect("a valid request")
+                    .received()
+            });
+        });
+        let mut compressor = Compressor::default();
+        group.bench_function(BenchmarkId::new("limit", kept), |bencher| {
+            bencher.iter(|| {
+                let request = decompress(&block, 1 << 30, &mut buffer).expect("a valid block");
+                black_box(request);
+                black_box(compressor.elements(kept_raw).len())
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, core);
+criterion_main!(benches);

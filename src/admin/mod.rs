@@ -1,0 +1,139 @@
+//! What operators ask a running relay: metrics, health, reload, status.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use futures_util::future::BoxFuture;
+use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use serde_json::{Value, json};
+
+use crate::telemetry::Registry;
+
+/// The content type of `/metrics`.
+const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What the admin service asks of the relay that it stands in.
+pub trait Relay: Send + Sync + 'static {
+    /// Brings the metrics up to date that are not counted as things happen.
+    fn refresh_metrics(&self);
+
+    /// Reads the configuration file again. The error is a text for people, a line for each problem.
+    fn reload(&self) -> BoxFuture<'_, Result<(), String>>;
+
+    /// The configuration in force as YAML, without secrets.
+    fn config_text(&self) -> String;
+
+    /// Each route with its queue, for `/api/v1/status/routes`.
+    fn routes(&self) -> Value;
+}
+
+/// The admin service. Ready from [`Admin::set_ready`] on until told otherwise.
+pub struct Admin {
+    relay: Arc<dyn Relay>,
+    registry: Registry,
+    ready: AtomicBool,
+}
+
+impl Admin {
+    /// An admin service for `relay`, not ready yet.
+    #[must_use]
+    pub fn new(relay: Arc<dyn Relay>, registry: Registry) -> Arc<Self> {
+        Arc::new(Self {
+            relay,
+            registry,
+            ready: AtomicBool::new(false),
+        })
+    }
+
+    /// Says whether the relay takes writes, for `/-/ready`.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// The HTTP routes of this service.
+    pub fn service(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/", get(index))
+            .route("/metrics", get(metrics))
+            .route("/-/healthy", get(healthy))
+            .route("/-/ready", get(ready))
+            .route("/-/reload", post(reload))
+            .route("/api/v1/status/buildinfo", get(build_info))
+            .route("/api/v1/status/config", get(config))
+            .route("/api/v1/status/routes", get(routes))
+            .with_state(Arc::clone(self))
+    }
+}
+
+impl std::fmt::Debug for Admin {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("Admin")
+            .field("ready", &self.ready)
+            .finish_non_exhaustive()
+    }
+}
+
+async fn index() -> &'static str {
+    concat!(
+        "promrelay ",
+        env!("CARGO_PKG_VERSION"),
+        ": a Prometheus remote-write filtering relay\n\n",
+        "POST /api/v1/write             remote write 1.0\n",
+        "GET  /metrics                  metrics of the relay itself\n",
+        "GET  /-/healthy  /-/ready      health\n",
+        "POST /-/reload                 read the configuration file again\n",
+        "GET  /api/v1/status/routes     routes and their queues\n",
+        "GET  /api/v1/status/config     the configuration in force\n",
+        "GET  /api/v1/status/buildinfo  the version\n",
+    )
+}
+
+async fn metrics(State(admin): State<Arc<Admin>>) -> impl IntoResponse {
+    admin.relay.refresh_metrics();
+    ([(CONTENT_TYPE, EXPOSITION)], admin.registry.render())
+}
+
+async fn healthy() -> &'static str {
+    "promrelay is healthy.\n"
+}
+
+async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
+    if admin.ready.load(Ordering::Relaxed) {
+        (StatusCode::OK, "promrelay is ready.\n")
+    } else {
+        (
+            StatusCode::SERVICE_UNAVAILABLE,
+            "promrelay is starting or stopping.\n",
+        )
+    }
+}
+
+async fn reload(State(admin): State<Arc<Admin>>) -> Response {
+    match admin.relay.reload().await {
+        Ok(()) => StatusCode::OK.into_response(),
+        Err(problems) => (StatusCode::INTERNAL_SERVER_ERROR, problems + "\n").into_response(),
+    }
+}
+
+async fn build_info() -> Json<Value> {
+    success(&json!({"version": env!("CARGO_PKG_VERSION")}))
+}
+
+async fn config(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    success(&json!({"yaml": admin.relay.config_text()}))
+}
+
+async fn routes(State(admin): State<Arc<Admin>>) -> Json<Value> {
+    success(&admin.relay.routes())
+}
+
+/// Prometheus' envelope of API answers.
+fn success(data: &Value) -> Json<Value> {
+    Json(json!({"status": "success", "data": data}))
+}

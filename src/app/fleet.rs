@@ -1,0 +1,255 @@
+//! The routes that run: for each a queue and a sender, known by the route's name.
+//!
+//! A configuration is applied in two steps, so that a mistake in its last route leaves the first
+//! as it was: everything that can fail is made first, then what was made is put to work.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+use thiserror::Error;
+use tracing::error;
+
+use super::metrics::QueueMetrics;
+use crate::config::Config;
+use crate::queue::{self, OpenError, Queue, directory_name};
+use crate::relabel::Rules;
+use crate::remote_write::v1::Limits;
+use crate::route::{self, Route, Router, RouterMetrics};
+use crate::send::{BuildError, Endpoint, SendMetrics, Sender};
+use crate::telemetry::Registry;
+
+/// Why a configuration was not applied.
+#[derive(Debug, Error)]
+pub enum FleetError {
+    /// A queue cannot be opened.
+    #[error("cannot open the queue of route {route}")]
+    Queue {
+        /// The route's name.
+        route: String,
+        /// Why.
+        #[source]
+        source: OpenError,
+    },
+    /// A route's HTTP client cannot be set up.
+    #[error("cannot set up the sender of route {route}")]
+    Sender {
+        /// The route's name.
+        route: String,
+        /// Why.
+        #[source]
+        source: BuildError,
+    },
+}
+
+/// The routes of the configuration in force.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    storage_path: PathBuf,
+    registry: Registry,
+    members: BTreeMap<Arc<str>, Member>,
+    /// Members that the configuration no longer has; see [`Fleet::retire`].
+    retired: Vec<Member>,
+}
+
+#[derive(Debug)]
+struct Member {
+    queue: Queue,
+    sender: Sender,
+    metrics: QueueMetrics,
+    url: String,
+}
+
+/// A member that has not begun to work.
+struct Recruit {
+    name: Arc<str>,
+    endpoint: Endpoint,
+    url: String,
+    options: queue::Options,
+    /// `None` if a member of this name is at work already.
+    queue: Option<Queue>,
+}
+
+impl Fleet {
+    pub(super) fn new(storage_path: PathBuf, registry: Registry) -> Self {
+        Self {
+            storage_path,
+            registry,
+            members: BTreeMap::new(),
+            retired: Vec::new(),
+        }
+    }
+
+    /// Puts the routes of `config` to work and returns a router for them. Members that are no
+    /// longer wanted go on until [`Fleet::retire`], because requests in hand may still need them.
+    pub(super) async fn apply(&mut self, config: &Config) -> Result<Arc<Router>, FleetError> {
+        let mut recruits = Vec::new();
+        for route in &config.routes {
+            recruits.push(self.recruit(route).await?);
+        }
+        let wanted: Vec<_> = recruits
+            .iter()
+            .map(|recruit| Arc::clone(&recruit.name))
+            .collect();
+        for recruit in recruits {
+            self.put_to_work(recruit);
+        }
+        let leaving = self
+            .members
+            .extract_if(.., |name, _| !wanted.contains(name));
+        self.retired.extend(leaving.map(|(_, member)| member));
+        Ok(self.router(config))
+    }
+
+    /// Stops the members that the last configuration left out. Their queues stay on disk.
+    pub(super) async fn retire(&mut self) {
+        for member in self.retired.drain(..) {
+            member.stop().await;
+        }
+    }
+
+    /// Stops all members, at the same time.
+    pub(super) async fn stop(&mut self) {
+        self.retire().await;
+        let members = std::mem::take(&mut self.members);
+        futures_util::future::join_all(members.into_values().map(Member::stop)).await;
+    }
+
+    /// Brings the queues' gauges up to date.
+    pub(super) fn refresh_metrics(&self) {
+        for member in self.members.values() {
+            member.metrics.refresh(&member.queue.stats());
+        }
+    }
+
+    /// Drops what is older than a queue's `max_age`.
+    pub(super) fn expire(&self, now_ms: i64) {
+        for member in self.members.values() {
+            member.queue.expire(now_ms);
+        }
+    }
+
+    /// The routes and their queues, for people.
+    pub(super) fn status(&self) -> Value {
+        let status = |(name, member): (&Arc<str>, &Member)| {
+            let stats = member.queue.stats();
+            json!({
+                "route": name.as_ref(),
+                "url": member.url,
+                "queuedSamples": stats.queued.weight,
+                "queuedRecords": stats.queued.records,
+                "queuedBytes": stats.queued.bytes,
+                "diskBytes": stats.disk_bytes,
+                "oldestMs": stats.oldest_ms,
+                "failed": stats.failed,
+            })
+        };
+        Value::Array(self.members.iter().map(status).collect())
+    }
+
+    async fn recruit(&self, config: &route::Config) -> Result<Recruit, FleetError> {
+        let endpoint = Endpoint::new(config.send.clone()).map_err(|source| FleetError::Sender {
+            route: config.name.clone(),
+            source,
+        })?;
+        let name: Arc<str> = config.name.as_str().into();
+        let options = config.queue.clone();
+        let queue = if self.members.contains_key(&name) {
+            None
+        } else {
+            let directory = self.storage_path.join(directory_name(&name));
+            let opened = options.clone();
+            let open = move || Queue::open(&directory, opened);
+            let opened = tokio::task::spawn_blocking(open).await;
+            let (queue, _) = opened
+                .expect("opening a queue does not panic")
+                .map_err(|source| FleetError::Queue {
+                    route: config.name.clone(),
+                    source,
+                })?;
+            Some(queue)
+        };
+        let url = config.send.url.redacted();
+        Ok(Recruit {
+            name,
+            endpoint,
+            url,
+            options,
+            queue,
+        })
+    }
+
+    fn put_to_work(&mut self, recruit: Recruit) {
+        let Recruit {
+            name,
+            endpoint,
+            url,
+            options,
+            queue,
+        } = recruit;
+        if let Some(member) = self.members.get_mut(&name) {
+            member.queue.set_options(options);
+            member.sender.reload(endpoint);
+            member.url = url;
+            return;
+        }
+        let queue = queue.expect("a route that is not at work got a queue");
+        let metrics = SendMetrics::new(&self.registry, &name);
+        let sender = Sender::start(Arc::clone(&name), queue.clone(), endpoint, metrics);
+        let metrics = QueueMetrics::new(&self.registry, &name, &queue.stats());
+        self.members.insert(
+            name,
+            Member {
+                queue,
+                sender,
+                metrics,
+                url,
+            },
+        );
+    }
+
+    fn router(&self, config: &Config) -> Arc<Router> {
+        let route = |config: &route::Config| {
+            let (name, member) = self
+                .members
+                .get_key_value(config.name.as_str())
+                .expect("every route of the configuration was put to work");
+            Route {
+                name: Arc::clone(name),
+                rules: Rules::compile(&config.rules),
+                lanes: config.send.queue_config.lanes(),
+                max_samples_per_send: config.send.queue_config.max_samples_per_send,
+                metadata: config.send.metadata_config.send,
+                queue: member.queue.clone(),
+            }
+        };
+        let routes: Vec<_> = config.routes.iter().map(route).collect();
+        let metrics = RouterMetrics::new(
+            &self.registry,
+            routes
+                .iter()
+                .map(|route| (route.name.as_ref(), &route.rules)),
+        );
+        let limits = Limits {
+            labels_per_series: config.receive.max_labels_per_series,
+            label_name_bytes: config.receive.max_label_name_bytes,
+            label_value_bytes: config.receive.max_label_value_bytes,
+        };
+        Arc::new(Router::new(
+            routes,
+            config.external_labels.clone(),
+            limits,
+            metrics,
+        ))
+    }
+}
+
+impl Member {
+    async fn stop(self) {
+        self.sender.stop().await;
+        if let Err(error) = self.queue.close().await {
+            error!(queue = %self.url, %error, "queue did not close in order");
+        }
+    }
+}

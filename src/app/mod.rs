@@ -1,0 +1,258 @@
+//! The relay as a whole: start, reload, stop.
+//!
+//! Start: read the configuration, open the queues, bind, then serve. Reload: compile the new
+//! configuration completely, then swap it in; what does not change keeps its queue, its sender and
+//! its connections, and a file with a mistake changes nothing. Stop, in order: not ready, refuse
+//! new requests and finish those in hand, let the sends in flight end (what is queued stays on
+//! disk), close the queues, and the HTTP server last.
+
+mod fleet;
+mod metrics;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
+use thiserror::Error;
+use tokio::time::{interval, timeout};
+use tokio_util::task::AbortOnDropHandle;
+use tracing::{error, info, warn};
+
+use self::fleet::{Fleet, FleetError};
+use self::metrics::AppMetrics;
+use crate::admin::{Admin, Relay};
+use crate::config::{self, Config, LoadError};
+use crate::http::{BindError, Server};
+use crate::queue::{DirectoryLock, LockError, lock_directory};
+use crate::receive::{ReceiveMetrics, Receiver};
+use crate::telemetry::{Registry, causes};
+
+/// How long requests in hand may take once the relay stops.
+const FINISH_REQUESTS: Duration = Duration::from_secs(10);
+/// How long sends in flight may take once the relay stops.
+const FINISH_SENDS: Duration = Duration::from_secs(35);
+/// How long open connections may linger once everything else has stopped.
+const CLOSE_CONNECTIONS: Duration = Duration::from_secs(1);
+/// How often histograms are folded and expired records dropped.
+const MAINTENANCE: Duration = Duration::from_secs(5);
+
+/// What a reload cannot change.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The configuration file.
+    pub config_file: PathBuf,
+    /// Where to listen; port 0 takes a free one.
+    pub listen_address: SocketAddr,
+    /// The directory of the queues.
+    pub storage_path: PathBuf,
+}
+
+/// Why the relay did not start.
+#[derive(Debug, Error)]
+pub enum StartError {
+    /// The configuration file has mistakes.
+    #[error("cannot load the configuration")]
+    Config(#[from] LoadError),
+    /// The storage directory cannot be used.
+    #[error("cannot use the storage directory")]
+    Storage(#[from] LockError),
+    /// A route cannot be set up.
+    #[error("cannot set up the routes")]
+    Routes(#[from] FleetError),
+    /// The address cannot be bound.
+    #[error("cannot serve")]
+    Bind(#[from] BindError),
+}
+
+/// Why a reload changed nothing.
+#[derive(Debug, Error)]
+pub enum ReloadError {
+    /// The configuration file has mistakes.
+    #[error("cannot load the configuration")]
+    Config(#[from] LoadError),
+    /// A route cannot be set up.
+    #[error("cannot set up the routes")]
+    Routes(#[from] FleetError),
+}
+
+/// A running relay.
+#[derive(Debug)]
+pub struct App {
+    inner: Arc<Inner>,
+    admin: Arc<Admin>,
+    server: Server,
+    maintenance: AbortOnDropHandle<()>,
+    _lock: DirectoryLock,
+}
+
+#[derive(Debug)]
+struct Inner {
+    options: Options,
+    registry: Registry,
+    metrics: AppMetrics,
+    receiver: Arc<Receiver>,
+    fleet: tokio::sync::Mutex<Fleet>,
+    /// The configuration in force, for the status pages.
+    config_text: Mutex<String>,
+}
+
+impl App {
+    /// Starts the relay: when this returns it takes writes.
+    ///
+    /// # Errors
+    /// If the configuration, the storage directory or the address cannot be used.
+    pub async fn start(options: Options, registry: Registry) -> Result<Self, StartError> {
+        let metrics = AppMetrics::new(&registry);
+        let config = config::load(&options.config_file)?;
+        let lock = lock_directory(&options.storage_path)?;
+        let mut fleet = Fleet::new(options.storage_path.clone(), registry.clone());
+        let router = fleet.apply(&config).await?;
+        metrics.reloaded(config.hash);
+        let receive_metrics = ReceiveMetrics::new(&registry);
+        let receiver = Receiver::new(config.receive.clone(), router, receive_metrics);
+        let inner = Arc::new(Inner {
+            registry: registry.clone(),
+            metrics,
+            receiver: Arc::clone(&receiver),
+            fleet: tokio::sync::Mutex::new(fleet),
+            config_text: Mutex::new(config.text),
+            options,
+        });
+        let admin = Admin::new(Arc::clone(&inner) as Arc<dyn Relay>, registry);
+        let service = receiver.service().merge(admin.service());
+        let server = Server::start(inner.options.listen_address, service)?;
+        admin.set_ready(true);
+        info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "started");
+        let maintenance = AbortOnDropHandle::new(spawn_maintenance(Arc::clone(&inner)));
+        Ok(Self {
+            inner,
+            admin,
+            server,
+            maintenance,
+            _lock: lock,
+        })
+    }
+
+    /// The address that is listened on.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.server.address()
+    }
+
+    /// Reads the configuration file again.
+    ///
+    /// # Errors
+    /// If the file has mistakes or a route cannot be set up; then nothing has changed.
+    pub async fn reload(&self) -> Result<(), ReloadError> {
+        self.inner.reload().await
+    }
+
+    /// Stops in order; see the module. Nothing that was acknowledged is lost.
+    pub async fn stop(self) {
+        info!("stopping");
+        drop(self.maintenance);
+        self.admin.set_ready(false);
+        if timeout(FINISH_REQUESTS, self.inner.receiver.stop())
+            .await
+            .is_err()
+        {
+            warn!("requests in hand did not finish; their senders will repeat them");
+        }
+        let mut fleet = self.inner.fleet.lock().await;
+        if timeout(FINISH_SENDS, fleet.stop()).await.is_err() {
+            warn!("sends in flight did not end; they will be repeated after the next start");
+        }
+        drop(fleet);
+        self.server.stop(CLOSE_CONNECTIONS).await;
+        info!("stopped");
+    }
+}
+
+impl Inner {
+    async fn reload(&self) -> Result<(), ReloadError> {
+        let result = self.try_reload().await;
+        match &result {
+            Ok(config) => {
+                self.metrics.reloaded(config.hash);
+                info!(file = %self.options.config_file.display(), "reloaded");
+            }
+            Err(error) => {
+                self.metrics.reload_failed();
+                let error = causes(error);
+                error!(error, "kept the configuration as it was");
+            }
+        }
+        result.map(|_| ())
+    }
+
+    async fn try_reload(&self) -> Result<Config, ReloadError> {
+        let file = self.options.config_file.clone();
+        let mut fleet = self.fleet.lock().await;
+        let config = config::load(&file)?;
+        let router = fleet.apply(&config).await?;
+        // Routes that are gone take what requests in hand still bring them.
+        let in_hand = self.receiver.reload(config.receive.clone(), router);
+        if timeout(FINISH_REQUESTS, in_hand).await.is_err() {
+            warn!("requests in hand did not finish before the reload");
+        }
+        fleet.retire().await;
+        let mut text = self
+            .config_text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        text.clone_from(&config.text);
+        drop(text);
+        Ok(config)
+    }
+}
+
+impl Relay for Inner {
+    fn refresh_metrics(&self) {
+        // While a reload holds the fleet the gauges keep what they last said.
+        if let Ok(fleet) = self.fleet.try_lock() {
+            fleet.refresh_metrics();
+        }
+    }
+
+    fn reload(&self) -> BoxFuture<'_, Result<(), String>> {
+        let reload = Inner::reload(self);
+        reload
+            .map(|result| result.map_err(|error| causes(&error)))
+            .boxed()
+    }
+
+    fn config_text(&self) -> String {
+        self.config_text
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn routes(&self) -> Value {
+        self.fleet
+            .try_lock()
+            .map_or(Value::Null, |fleet| fleet.status())
+    }
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the handle aborts the task when the relay stops"
+)]
+fn spawn_maintenance(inner: Arc<Inner>) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut tick = interval(MAINTENANCE);
+        loop {
+            tick.tick().await;
+            inner.registry.maintain();
+            inner.fleet.lock().await.expire(metrics::now_ms());
+        }
+    })
+}

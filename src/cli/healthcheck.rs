@@ -1,0 +1,47 @@
+//! `promrelay healthcheck`: what a container image without a shell runs as its HEALTHCHECK.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::Args;
+
+/// How long the relay may take to answer.
+const TIMEOUT: Duration = Duration::from_secs(2);
+
+/// Arguments of `healthcheck`.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// Where the relay listens.
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = "127.0.0.1:9201"
+    )]
+    listen_address: SocketAddr,
+}
+
+pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    let address = arguments.listen_address;
+    let status =
+        ask(address).with_context(|| format!("cannot ask {address} whether it is ready"))?;
+    if status.starts_with("HTTP/1.1 200") {
+        return Ok(ExitCode::SUCCESS);
+    }
+    anyhow::bail!("{address} is not ready: {status}");
+}
+
+/// The status line of `/-/ready`.
+fn ask(address: SocketAddr) -> std::io::Result<String> {
+    let mut connection = TcpStream::connect_timeout(&address, TIMEOUT)?;
+    connection.set_read_timeout(Some(TIMEOUT))?;
+    connection.set_write_timeout(Some(TIMEOUT))?;
+    let request = format!("GET /-/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes())?;
+    let mut answer = Vec::new();
+    connection.take(4096).read_to_end(&mut answer)?;
+    let answer = String::from_utf8_lossy(&answer);
+    Ok(answer.lines().next().unwrap_or_default().to_owned())
+}

@@ -1,0 +1,135 @@
+//! `promrelay run`.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::Args;
+use tracing::info;
+
+use crate::app::{App, Options};
+use crate::config::LoadError;
+use crate::telemetry::{Registry, log};
+
+/// Flags that a reload cannot change, in Prometheus' spelling.
+#[derive(Debug, Args)]
+pub(super) struct Arguments {
+    /// The configuration file.
+    #[arg(
+        long = "config.file",
+        value_name = "FILE",
+        default_value = "promrelay.yml"
+    )]
+    config_file: PathBuf,
+    /// Where to listen.
+    #[arg(
+        long = "web.listen-address",
+        value_name = "ADDRESS",
+        default_value = "0.0.0.0:9201"
+    )]
+    listen_address: SocketAddr,
+    /// The directory of the routes' queues.
+    #[arg(
+        long = "storage.path",
+        value_name = "DIRECTORY",
+        default_value = "data"
+    )]
+    storage_path: PathBuf,
+    /// The least severe messages that are logged: debug, info, warn or error.
+    #[arg(long = "log.level", value_name = "LEVEL", default_value_t)]
+    log_level: log::Level,
+    /// How messages are logged: logfmt or json.
+    #[arg(long = "log.format", value_name = "FORMAT", default_value_t)]
+    log_format: log::Format,
+}
+
+pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
+    log::install(arguments.log_level, arguments.log_format);
+    super::runtime()?.block_on(serve(Options {
+        config_file: arguments.config_file,
+        listen_address: arguments.listen_address,
+        storage_path: arguments.storage_path,
+    }))
+}
+
+async fn serve(options: Options) -> anyhow::Result<ExitCode> {
+    let mut signals = Signals::listen().context("cannot listen for signals")?;
+    let app = match App::start(options, Registry::new()).await {
+        Ok(app) => app,
+        Err(crate::app::StartError::Config(LoadError::Problems(problems))) => {
+            super::check::print_problems(&problems);
+            anyhow::bail!("the configuration has mistakes");
+        }
+        Err(error) => return Err(error.into()),
+    };
+    while let Signal::Reload = signals.next().await {
+        // What went wrong is logged and counted where it happened.
+        drop(app.reload().await);
+    }
+    tokio::select! {
+        () = app.stop() => Ok(ExitCode::SUCCESS),
+        () = signals.stopped_again() => {
+            info!("second signal: exiting at once");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// What the process was asked to do.
+enum Signal {
+    Reload,
+    Stop,
+}
+
+#[cfg(unix)]
+struct Signals {
+    hangup: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Self {
+            hangup: signal(SignalKind::hangup())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
+    }
+
+    async fn next(&mut self) -> Signal {
+        tokio::select! {
+            _ = self.hangup.recv() => Signal::Reload,
+            _ = self.interrupt.recv() => Signal::Stop,
+            _ = self.terminate.recv() => Signal::Stop,
+        }
+    }
+
+    async fn stopped_again(&mut self) {
+        while matches!(self.next().await, Signal::Reload) {}
+    }
+}
+
+#[cfg(not(unix))]
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self)
+    }
+
+    async fn next(&mut self) -> Signal {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Signal::Stop,
+            Err(_) => std::future::pending().await,
+        }
+    }
+
+    async fn stopped_again(&mut self) {
+        while matches!(self.next().await, Signal::Reload) {}
+    }
+}

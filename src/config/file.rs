@@ -1,0 +1,220 @@
+//! The file as the user wrote it: Prometheus' keys and a few of ours.
+//!
+//! Keys are in Prometheus' spelling here; the operator's is turned into it on the way.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize, Serializer};
+
+use crate::queue;
+use crate::receive;
+use crate::relabel::RuleConfig;
+use crate::send::config::{MetadataConfig, QueueConfig};
+use crate::settings::{ByteSize, Duration, HttpUrl, Secret, positive};
+
+/// The whole file.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct File {
+    pub(super) global: Global,
+    pub(super) remote_write: Vec<RemoteWrite>,
+    pub(super) receive: receive::Config,
+    /// What routes' queues take where the route itself does not say.
+    pub(super) queue: Queue,
+}
+
+/// `global`: what concerns scraping and rules is read, so that the block pastes in, and unused.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Global {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scrape_interval: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scrape_timeout: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) evaluation_interval: Option<Duration>,
+    pub(super) external_labels: BTreeMap<String, String>,
+}
+
+/// One entry of `remote_write`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RemoteWrite {
+    #[serde(default)]
+    pub(super) name: Option<String>,
+    /// Not optional; but an entry without it is read to its end, for its other mistakes.
+    #[serde(default)]
+    pub(super) url: Option<HttpUrl>,
+    #[serde(default = "thirty_seconds", deserialize_with = "positive")]
+    pub(super) remote_timeout: Duration,
+    #[serde(default, serialize_with = "hide_values")]
+    pub(super) headers: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(super) write_relabel_configs: Vec<RuleConfig>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) basic_auth: Option<BasicAuth>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) authorization: Option<Authorization>,
+    #[serde(default = "yes")]
+    pub(super) follow_redirects: bool,
+    #[serde(default)]
+    pub(super) protobuf_message: ProtobufMessage,
+    #[serde(default)]
+    pub(super) queue_config: QueueConfig,
+    #[serde(default)]
+    pub(super) metadata_config: MetadataConfig,
+    #[serde(default)]
+    pub(super) queue: Queue,
+}
+
+/// `queue`: the bounds of a route's queue; what is silent takes the default.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Queue {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_bytes: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) max_age: Option<Duration>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) on_full: Option<OnFull>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) durability: Option<Durability>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) min_free_bytes: Option<ByteSize>,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum OnFull {
+    Refuse,
+    DropOldest,
+}
+
+#[derive(Clone, Copy, Debug, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Durability {
+    Fsync,
+    Async,
+}
+
+/// The message that is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "String")]
+pub(super) enum ProtobufMessage {
+    #[default]
+    #[serde(rename = "prometheus.WriteRequest")]
+    V1,
+}
+
+/// `basic_auth`.
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct BasicAuth {
+    pub(super) username: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) password: Option<Secret>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) password_file: Option<PathBuf>,
+}
+
+/// `authorization`.
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Authorization {
+    #[serde(default = "bearer", rename = "type")]
+    pub(super) scheme: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) credentials: Option<Secret>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) credentials_file: Option<PathBuf>,
+}
+
+impl Queue {
+    /// What is said here, else what `defaults` says.
+    pub(super) fn or(self, defaults: Self) -> Self {
+        Self {
+            max_bytes: self.max_bytes.or(defaults.max_bytes),
+            max_age: self.max_age.or(defaults.max_age),
+            on_full: self.on_full.or(defaults.on_full),
+            durability: self.durability.or(defaults.durability),
+            min_free_bytes: self.min_free_bytes.or(defaults.min_free_bytes),
+        }
+    }
+
+    /// With what promrelay takes where nobody says anything. There is no age by default.
+    pub(super) fn or_built_in(self) -> Self {
+        let built_in = queue::Options::default();
+        self.or(Self {
+            max_bytes: Some(ByteSize::new(built_in.max_bytes)),
+            max_age: None,
+            on_full: Some(OnFull::Refuse),
+            durability: Some(Durability::Fsync),
+            min_free_bytes: Some(ByteSize::new(built_in.min_free_bytes)),
+        })
+    }
+
+    /// The options of a queue, with the queue's own defaults.
+    pub(super) fn options(self) -> queue::Options {
+        let options = queue::Options::default();
+        let bytes = |size: Option<ByteSize>, default| size.map_or(default, ByteSize::bytes);
+        queue::Options {
+            max_bytes: bytes(self.max_bytes, options.max_bytes),
+            max_age: self
+                .max_age
+                .filter(|age| *age > Duration::default())
+                .map(Into::into),
+            on_full: match self.on_full {
+                Some(OnFull::DropOldest) => queue::OnFull::DropOldest,
+                Some(OnFull::Refuse) | None => queue::OnFull::Refuse,
+            },
+            durability: match self.durability {
+                Some(Durability::Async) => queue::Durability::Async,
+                Some(Durability::Fsync) | None => queue::Durability::Fsync,
+            },
+            min_free_bytes: bytes(self.min_free_bytes, options.min_free_bytes),
+            ..options
+        }
+    }
+}
+
+impl TryFrom<String> for ProtobufMessage {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        match name.as_str() {
+            "prometheus.WriteRequest" | "V1.0" => Ok(Self::V1),
+            "io.prometheus.write.v2.Request" | "V2.0" => Err(format!(
+                "promrelay does not send {name} yet: write prometheus.WriteRequest"
+            )),
+            _ => Err(format!(
+                "unknown type for remote write protobuf message {name}, supported: \
+                 prometheus.WriteRequest"
+            )),
+        }
+    }
+}
+
+fn thirty_seconds() -> Duration {
+    Duration::from_millis(30_000)
+}
+
+fn yes() -> bool {
+    true
+}
+
+fn bearer() -> String {
+    "Bearer".to_owned()
+}
+
+/// A header's value can be a token.
+fn hide_values<S: Serializer>(
+    headers: &BTreeMap<String, String>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    serializer.collect_map(
+        headers
+            .keys()
+            .map(|name| (name, Secret::from(String::new()))),
+    )
+}

@@ -1,0 +1,170 @@
+//! Keys that Prometheus or its operator has and promrelay does not, told from typing errors.
+//!
+//! Never ignored: a key is refused by name, or accepted with the one value that says what promrelay
+//! does anyway.
+
+use super::yaml::Node;
+
+/// What promrelay does with such a key.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Foreign {
+    /// Nothing, yet.
+    Unsupported,
+    /// Nothing; this is what to write instead.
+    Instead(&'static str),
+    /// It does as one of these values says, so that these can be written.
+    Fixed(&'static [&'static str], &'static str),
+}
+
+use Foreign::{Fixed, Instead, Unsupported};
+
+/// The type that reads the mapping, the key in Prometheus' spelling, what to do with it.
+pub(super) const KEYS: &[(&str, &[&str], Foreign)] = &[
+    (
+        "File",
+        &[
+            "alerting",
+            "otlp",
+            "remote_read",
+            "rule_files",
+            "runtime",
+            "scrape_config_files",
+            "scrape_configs",
+            "storage",
+            "tracing",
+        ],
+        Unsupported,
+    ),
+    (
+        "File",
+        &[
+            "kube-prometheus-stack",
+            "prometheus",
+            "prometheus_spec",
+            "spec",
+            "api_version",
+        ],
+        Instead("belongs to a Helm chart or the operator: only its `remoteWrite` list goes here"),
+    ),
+    ("File", &["external_labels"], Instead("goes under `global`")),
+    (
+        "Global",
+        &[
+            "always_scrape_classic_histograms",
+            "body_size_limit",
+            "convert_classic_histograms_to_nhcb",
+            "extra_scrape_metrics",
+            "keep_dropped_targets",
+            "label_limit",
+            "label_name_length_limit",
+            "label_value_length_limit",
+            "metric_name_escaping_scheme",
+            "query_log_file",
+            "rule_query_offset",
+            "sample_limit",
+            "scrape_failure_log_file",
+            "scrape_native_histograms",
+            "scrape_protocols",
+            "target_limit",
+        ],
+        Unsupported,
+    ),
+    (
+        "Global",
+        &["metric_name_validation_scheme"],
+        Fixed(&["utf8"], "promrelay carries every name that is UTF-8"),
+    ),
+    (
+        "RemoteWrite",
+        &[
+            "azuread",
+            "google_iam",
+            "no_proxy",
+            "oauth2",
+            "proxy_connect_header",
+            "proxy_url",
+            "sigv4",
+            "tls_config",
+        ],
+        Unsupported,
+    ),
+    (
+        "RemoteWrite",
+        &["bearer_token"],
+        Instead("is old: write `authorization: {credentials: …}`"),
+    ),
+    (
+        "RemoteWrite",
+        &["bearer_token_file"],
+        Instead("is old: write `authorization: {credentials_file: …}`"),
+    ),
+    (
+        "RemoteWrite",
+        &["http_headers"],
+        Instead("is not supported yet: `headers` sets headers"),
+    ),
+    (
+        "RemoteWrite",
+        &["send_exemplars"],
+        Fixed(
+            &["true"],
+            "promrelay carries exemplars as they come and cannot remove them yet",
+        ),
+    ),
+    (
+        "RemoteWrite",
+        &["send_native_histograms"],
+        Fixed(
+            &["true"],
+            "promrelay carries histograms as they come and cannot remove them yet",
+        ),
+    ),
+    (
+        "RemoteWrite",
+        &["enable_http2"],
+        Fixed(
+            &["true"],
+            "promrelay speaks HTTP/2 to a receiver that offers it",
+        ),
+    ),
+    (
+        "RemoteWrite",
+        &["round_robin_dns", "proxy_from_environment"],
+        Fixed(&["false"], "promrelay does not support it yet"),
+    ),
+    (
+        "QueueConfig",
+        &["sample_age_limit"],
+        Fixed(&["0s", "0"], "`queue: {max_age: …}` drops what is too old"),
+    ),
+    (
+        "QueueConfig",
+        &["max_retries"],
+        Instead("is old: promrelay sends again until it is taken"),
+    ),
+    (
+        "BasicAuth",
+        &["username_file", "username_ref", "password_ref"],
+        Unsupported,
+    ),
+    ("Authorization", &["credentials_ref"], Unsupported),
+];
+
+/// What to say of `key`, spelled `written` and read into the type `name`, if it is in the tables.
+pub(super) fn verdict(
+    name: &str,
+    key: &str,
+    written: &str,
+    value: &Node,
+) -> Option<Result<(), String>> {
+    let mut rows = KEYS.iter().filter(|(owner, ..)| *owner == name);
+    let (.., foreign) = rows.find(|(_, keys, _)| keys.contains(&key))?;
+    Some(match foreign {
+        Unsupported => Err(format!(
+            "`{written}` is a Prometheus key that promrelay does not support yet"
+        )),
+        Instead(advice) => Err(format!("`{written}` {advice}")),
+        Fixed(values, _) if value.text().is_some_and(|text| values.contains(&text)) => Ok(()),
+        Fixed(values, why) => Err(format!("`{written}` can only be {}: {why}", values[0])),
+    })
+}

@@ -1,0 +1,84 @@
+//! Bodies, read up to a limit.
+
+use std::error::Error;
+use std::time::Duration;
+
+use axum::body::{Body, BodyDataStream};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use thiserror::Error;
+use tokio::time::timeout;
+
+/// What is reserved before anything has arrived, whatever the client announced, in bytes.
+const FIRST_RESERVE_BYTES: u64 = 256 * 1024;
+/// How much of a body that is too large is read and forgotten, in bytes.
+const DRAIN_BYTES: usize = 64 * 1024 * 1024;
+/// How long the next piece of such a body may take.
+const DRAIN_TIME: Duration = Duration::from_millis(500);
+
+/// Why a body was not read.
+#[derive(Debug, Error)]
+pub enum BodyError {
+    /// It is longer than the limit, or says that it is.
+    #[error("body is over the limit of {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The connection ended before the body did.
+    #[error("body was cut off")]
+    CutOff(#[source] Box<dyn Error + Send + Sync>),
+}
+
+/// Reads a request's body. `announced` is its `Content-Length`, if it has one; memory is taken as
+/// bytes arrive, not as they are announced.
+///
+/// # Errors
+/// If the body is over `limit` bytes or cut off.
+pub async fn read_bounded(
+    body: Body,
+    announced: Option<u64>,
+    limit: u64,
+) -> Result<Bytes, BodyError> {
+    let mut chunks = body.into_data_stream();
+    if announced.is_some_and(|announced| announced > limit) {
+        drain(chunks).await;
+        return Err(BodyError::TooLarge { limit });
+    }
+    let reserve = announced.unwrap_or_default().min(FIRST_RESERVE_BYTES);
+    let mut read = BytesMut::with_capacity(usize::try_from(reserve).unwrap_or_default());
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|error| BodyError::CutOff(error.into()))?;
+        if (read.len() + chunk.len()) as u64 > limit {
+            drain(chunks).await;
+            return Err(BodyError::TooLarge { limit });
+        }
+        read.extend_from_slice(&chunk);
+    }
+    Ok(read.freeze())
+}
+
+/// Reads on for a little and forgets it: a client that is still writing when the connection closes
+/// never sees the answer that says why.
+async fn drain(mut chunks: BodyDataStream) {
+    let mut left = DRAIN_BYTES;
+    while left > 0
+        && let Ok(Some(Ok(chunk))) = timeout(DRAIN_TIME, chunks.next()).await
+    {
+        left = left.saturating_sub(chunk.len());
+    }
+}
+
+/// The beginning of a response's body as text: at most `limit` bytes, what is not UTF-8 replaced.
+/// An error while reading ends it.
+pub async fn read_response(mut response: reqwest::Response, limit: usize) -> String {
+    let mut read = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        let room = limit - read.len();
+        read.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        if read.len() == limit {
+            break;
+        }
+    }
+    String::from_utf8_lossy(&read).trim().to_owned()
+}

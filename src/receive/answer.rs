@@ -1,0 +1,112 @@
+//! What a sender is told whose request was not taken.
+
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, RETRY_AFTER};
+use thiserror::Error;
+use tokio::task::JoinError;
+
+use crate::http::BodyError;
+use crate::remote_write::snappy::DecompressError;
+use crate::remote_write::v1::DecodeError;
+use crate::route::CommitError;
+use crate::telemetry::causes;
+
+/// When a sender is asked to come back, in seconds.
+const COME_BACK_AFTER_S: &str = "1";
+
+/// Why a write was refused.
+#[derive(Debug, Error)]
+pub enum Refusal {
+    /// The content type is not one that is read here.
+    #[error(
+        "content type `{0}` is not supported: this is remote write 1.0, application/x-protobuf"
+    )]
+    ContentType(String),
+    /// The content encoding is not snappy.
+    #[error("content encoding `{0}` is not supported: remote write uses snappy")]
+    ContentEncoding(String),
+    /// The body was not read.
+    #[error("cannot read the body")]
+    Body(#[from] BodyError),
+    /// The body took longer than the timeout.
+    #[error("the body took too long to arrive")]
+    TooSlow,
+    /// The body is not snappy, or too large.
+    #[error("cannot decompress the body")]
+    Decompress(#[from] DecompressError),
+    /// The request or a series in it is not valid.
+    #[error("cannot take the request")]
+    Decode(#[from] DecodeError),
+    /// Requests in hand are at their limit, and stayed so.
+    #[error("too many requests at the same time")]
+    TooMany,
+    /// The relay is shutting down.
+    #[error("shutting down")]
+    Stopping,
+    /// A route has no room, or its disk fails.
+    #[error("cannot queue the request")]
+    NotTaken(#[source] CommitError),
+    /// A defect in promrelay.
+    #[error("internal error")]
+    Panicked(#[source] JoinError),
+}
+
+impl Refusal {
+    /// The status code: 4xx only where the same request can never be taken.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::ContentType(_) | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Body(BodyError::TooLarge { .. })
+            | Self::Decompress(DecompressError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Decompress(_) | Self::Decode(_) => StatusCode::BAD_REQUEST,
+            // Not 408 or 400: a Prometheus drops what is answered with those.
+            Self::Body(BodyError::CutOff(_))
+            | Self::TooSlow
+            | Self::Stopping
+            | Self::TooMany
+            | Self::NotTaken(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Panicked(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// A word for metrics: the reason, from a closed set.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::ContentType(_) => "content_type",
+            Self::ContentEncoding(_) => "content_encoding",
+            Self::Body(BodyError::TooLarge { .. }) => "body_size",
+            Self::Body(BodyError::CutOff(_)) => "body_cut_off",
+            Self::TooSlow => "body_timeout",
+            Self::Decompress(DecompressError::TooLarge { .. }) => "decoded_size",
+            Self::Decompress(_) => "snappy",
+            Self::Decode(DecodeError::Labels { .. }) => "labels",
+            Self::Decode(_) => "protobuf",
+            Self::TooMany => "in_flight",
+            Self::Stopping => "stopping",
+            Self::NotTaken(CommitError::Refused { .. }) => "queue_refused",
+            Self::NotTaken(CommitError::Failed { .. }) => "queue_failed",
+            Self::Panicked(_) => "internal",
+        }
+    }
+
+    /// The refusal and its causes in one line.
+    #[must_use]
+    pub fn words(&self) -> String {
+        causes(self)
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = self.status();
+        let text = [(CONTENT_TYPE, "text/plain; charset=utf-8")];
+        let body = self.words() + "\n";
+        if status == StatusCode::SERVICE_UNAVAILABLE {
+            return (status, text, [(RETRY_AFTER, COME_BACK_AFTER_S)], body).into_response();
+        }
+        (status, text, body).into_response()
+    }
+}

@@ -1,0 +1,235 @@
+//! Remote write 1.0: walking a `WriteRequest` as borrowed slices, and putting series back together.
+//!
+//! ```text
+//! WriteRequest: timeseries = 1 (repeated TimeSeries); 2 is Cortex's; metadata = 3 (repeated)
+//! TimeSeries:   labels = 1 (repeated Label); samples = 2; exemplars = 3; histograms = 4
+//! Label:        name = 1; value = 2 (strings)
+//! ```
+//!
+//! A series' labels are read and checked; all its other fields are its payload, carried as bytes.
+//! Of the payload only the framing is checked, so that a broken sample is refused here and not by
+//! the receiver, where it would take a whole batch with it.
+
+use thiserror::Error;
+
+use super::wire::{
+    Field, Fields, Value, WireError, bytes_field_len, put_bytes_field, put_bytes_header,
+};
+use crate::model::Label;
+
+mod labels;
+
+use labels::LabelReader;
+pub use labels::{InvalidLabels, Limits};
+
+/// `WriteRequest.timeseries`.
+pub const TIMESERIES: u32 = 1;
+/// `WriteRequest.metadata`.
+pub const METADATA: u32 = 3;
+const LABELS: u32 = 1;
+const SAMPLES: u32 = 2;
+const EXEMPLARS: u32 = 3;
+const HISTOGRAMS: u32 = 4;
+const LABEL_NAME: u32 = 1;
+const LABEL_VALUE: u32 = 2;
+
+/// Why a request is refused: malformed, or with labels that no receiver would take.
+#[derive(Debug, Error)]
+pub enum DecodeError {
+    /// The request itself is not a protobuf message.
+    #[error("request is no valid WriteRequest")]
+    Request(#[source] WireError),
+    /// A series is not a protobuf message.
+    #[error("series {index} is no valid TimeSeries")]
+    Series {
+        /// The series' place in the request, from 0.
+        index: usize,
+        /// What is wrong with it.
+        #[source]
+        source: WireError,
+    },
+    /// A series' labels are not acceptable.
+    #[error("series {index} ({series}) has invalid labels")]
+    Labels {
+        /// The series' place in the request, from 0.
+        index: usize,
+        /// The series as far as it can be shown, shortened.
+        series: String,
+        /// What is wrong with them.
+        #[source]
+        source: InvalidLabels,
+    },
+}
+
+/// One part of a request.
+#[derive(Clone, Copy, Debug)]
+pub enum Part<'a> {
+    /// A series; its labels and payload are in the [`Series`] that was passed in.
+    Series,
+    /// A whole metadata field, tag and all.
+    Metadata(&'a [u8]),
+    /// A whole field that is not known here, tag and all.
+    Unknown(&'a [u8]),
+}
+
+/// One series: labels read, the rest as it came. Used again from series to series.
+#[derive(Debug, Default)]
+pub struct Series<'a> {
+    /// Sorted by name, each name once, no empty value.
+    pub labels: Vec<Label<'a>>,
+    /// Samples and native histograms in the payload.
+    pub samples: u64,
+    raw: &'a [u8],
+    message: &'a [u8],
+    /// Where the payload begins, if the labels stand in front of it as `labels` has them.
+    payload_start: Option<usize>,
+}
+
+/// Walks over the parts of a decompressed `WriteRequest`.
+#[derive(Debug)]
+pub struct Walker<'a> {
+    fields: Fields<'a>,
+    reader: LabelReader,
+    series_index: usize,
+}
+
+impl<'a> Walker<'a> {
+    /// Starts at the front of `request`.
+    #[must_use]
+    pub fn new(request: &'a [u8], limits: Limits) -> Self {
+        Self {
+            fields: Fields::new(request),
+            reader: LabelReader::new(limits),
+            series_index: 0,
+        }
+    }
+
+    /// Reads the next part; of a series, into `series`. `None` at the end of the request.
+    ///
+    /// # Errors
+    /// If the request is malformed or a series invalid; the walk must not go on after that.
+    #[inline]
+    pub fn next_part(&mut self, series: &mut Series<'a>) -> Result<Option<Part<'a>>, DecodeError> {
+        let Some(field) = self.fields.next_field().map_err(DecodeError::Request)? else {
+            return Ok(None);
+        };
+        match (field.number, field.value) {
+            (TIMESERIES, Value::Bytes(message)) => {
+                let index = self.series_index;
+                self.series_index += 1;
+                series.read(field.raw, message, &mut self.reader, index)?;
+                Ok(Some(Part::Series))
+            }
+            (METADATA, Value::Bytes(_)) => Ok(Some(Part::Metadata(field.raw))),
+            _ => Ok(Some(Part::Unknown(field.raw))),
+        }
+    }
+}
+
+impl<'a> Series<'a> {
+    /// The series as a field of a request, if it stands there just as its labels say: sorted, in
+    /// front, none empty. Such a series is forwarded by a copy of these bytes.
+    #[must_use]
+    pub fn canonical(&self) -> Option<&'a [u8]> {
+        self.payload_start.map(|_| self.raw)
+    }
+
+    /// The labels as they are encoded in the series, if [`Self::canonical`].
+    #[must_use]
+    pub fn label_block(&self) -> Option<&'a [u8]> {
+        self.payload_start.map(|end| &self.message[..end])
+    }
+
+    /// Appends the series as a field of a request, with `label_block` (from [`encode_labels`]) in
+    /// place of its own labels.
+    pub fn encode_with(&self, label_block: &[u8], buffer: &mut Vec<u8>) {
+        put_bytes_header(buffer, TIMESERIES, label_block.len() + self.payload_len());
+        buffer.extend_from_slice(label_block);
+        match self.payload_start {
+            Some(start) => buffer.extend_from_slice(&self.message[start..]),
+            None => self
+                .payload_fields()
+                .for_each(|field| buffer.extend_from_slice(field.raw)),
+        }
+    }
+
+    fn payload_len(&self) -> usize {
+        match self.payload_start {
+            Some(start) => self.message.len() - start,
+            None => self.payload_fields().map(|field| field.raw.len()).sum(),
+        }
+    }
+
+    /// The fields that are no labels; the message was walked to its end before.
+    fn payload_fields(&self) -> impl Iterator<Item = Field<'a>> {
+        let mut fields = Fields::new(self.message);
+        std::iter::from_fn(move || fields.next_field().ok().flatten())
+            .filter(|field| !matches!((field.number, field.value), (LABELS, Value::Bytes(_))))
+    }
+
+    #[inline]
+    fn read(
+        &mut self,
+        raw: &'a [u8],
+        message: &'a [u8],
+        reader: &mut LabelReader,
+        index: usize,
+    ) -> Result<(), DecodeError> {
+        (self.raw, self.message, self.samples) = (raw, message, 0);
+        let (mut labels_end, mut labels_in_front) = (0, true);
+        reader.start();
+        let mut fields = Fields::new(message);
+        loop {
+            let start = fields.offset();
+            let field = fields.next_field();
+            let field = field.map_err(|source| DecodeError::Series { index, source })?;
+            let Some(Field { number, value, raw }) = field else {
+                break;
+            };
+            match (number, value) {
+                (LABELS, Value::Bytes(label)) => {
+                    labels_in_front &= start == labels_end;
+                    labels_end = fields.offset();
+                    reader.push(message, start, raw, label)
+                }
+                (SAMPLES | HISTOGRAMS, Value::Bytes(sample)) => {
+                    self.samples += 1;
+                    check_framing(sample)
+                }
+                (EXEMPLARS, Value::Bytes(exemplar)) => check_framing(exemplar),
+                _ => Ok(()),
+            }
+            .map_err(|source| DecodeError::Series { index, source })?;
+        }
+        let canonical = reader.finish(message, labels_end, &mut self.labels);
+        let canonical = canonical.map_err(|source| {
+            let series = reader.describe(message);
+            DecodeError::Labels {
+                index,
+                series,
+                source,
+            }
+        })?;
+        self.payload_start = (canonical && labels_in_front).then_some(labels_end);
+        Ok(())
+    }
+}
+
+/// Appends `labels` as they stand in a series.
+pub fn encode_labels<'l>(labels: impl Iterator<Item = Label<'l>>, buffer: &mut Vec<u8>) {
+    for Label { name, value } in labels {
+        put_bytes_header(
+            buffer,
+            LABELS,
+            bytes_field_len(name.len()) + bytes_field_len(value.len()),
+        );
+        put_bytes_field(buffer, LABEL_NAME, name.as_bytes());
+        put_bytes_field(buffer, LABEL_VALUE, value.as_bytes());
+    }
+}
+
+fn check_framing(message: &[u8]) -> Result<(), WireError> {
+    let mut fields = Fields::new(message);
+    while fields.next_field()?.is_some() {}
+    Ok(())
+}

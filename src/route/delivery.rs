@@ -1,0 +1,143 @@
+//! A request on its way into the queues of the routes that keep something of it.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use thiserror::Error;
+
+use super::metrics::Tally;
+use super::outbox;
+use super::router::Router;
+use crate::queue::{AppendError, Queue, Receipt, Record, ReserveError};
+
+/// A routed request: blocks for each concerned route. Dropping it undoes everything.
+#[derive(Debug)]
+#[must_use = "a delivery that is not committed is forgotten"]
+pub struct Delivery {
+    router: Arc<Router>,
+    arena: Vec<u8>,
+    shares: Vec<RouteShare>,
+    tally: Tally,
+}
+
+/// What one route gets.
+#[derive(Debug)]
+pub(super) struct RouteShare {
+    pub(super) route: usize,
+    pub(super) records: Vec<outbox::Record>,
+}
+
+/// Why a request was not taken by every route that it concerns.
+#[derive(Debug, Error)]
+pub enum CommitError {
+    /// A route has no room; nothing of the request was kept on any route.
+    #[error("route {route} takes nothing at the moment")]
+    Refused {
+        /// The route's name.
+        route: Arc<str>,
+        /// Why.
+        #[source]
+        source: ReserveError,
+    },
+    /// A route's disk failed. Other routes may have kept the request; if it is sent again they get
+    /// it twice.
+    #[error("route {route} could not store the request")]
+    Failed {
+        /// The route's name.
+        route: Arc<str>,
+        /// Why.
+        #[source]
+        source: AppendError,
+    },
+}
+
+impl Delivery {
+    pub(super) fn new(
+        router: Arc<Router>,
+        arena: Vec<u8>,
+        shares: Vec<RouteShare>,
+        tally: Tally,
+    ) -> Self {
+        Self {
+            router,
+            arena,
+            shares,
+            tally,
+        }
+    }
+
+    /// Series and samples that the request holds.
+    #[must_use]
+    pub fn received(&self) -> (u64, u64) {
+        self.tally.received()
+    }
+
+    /// Puts the request into the queues of all concerned routes and waits until each of them has
+    /// it durable. Room is made on every one of them before anything is appended to any.
+    ///
+    /// # Errors
+    /// If a route has no room, or its disk fails.
+    ///
+    /// # Cancel safety
+    /// If the wait is cancelled the request stays in the queues, and nobody was told so: a sender
+    /// that sends it again delivers it twice.
+    pub async fn commit(self) -> Result<(), CommitError> {
+        let router = Arc::clone(&self.router);
+        let receipts = self.append()?;
+        for (route, receipt) in receipts {
+            receipt.durable().await.map_err(|source| {
+                let route = Arc::clone(&router.routes()[route].name);
+                CommitError::Failed { route, source }
+            })?;
+        }
+        Ok(())
+    }
+
+    fn append(self) -> Result<Vec<(usize, Receipt)>, CommitError> {
+        let routes = self.router.routes();
+        let reserve = |share: &RouteShare| {
+            let bytes = share
+                .records
+                .iter()
+                .map(|record| Queue::stored_size(record.bytes.len()));
+            let route = &routes[share.route];
+            route
+                .queue
+                .reserve(bytes.sum())
+                .map_err(|source| CommitError::Refused {
+                    route: Arc::clone(&route.name),
+                    source,
+                })
+        };
+        let reservations: Vec<_> = self.shares.iter().map(reserve).collect::<Result<_, _>>()?;
+        let appended_ms = now_ms();
+        let receipts = self
+            .shares
+            .iter()
+            .zip(reservations)
+            .map(|(share, reservation)| {
+                let record = |record: &outbox::Record| Record {
+                    stream: record.stream,
+                    weight: record.samples,
+                    appended_ms,
+                    bytes: &self.arena[record.bytes.clone()],
+                };
+                let records: Vec<_> = share.records.iter().map(record).collect();
+                (
+                    share.route,
+                    routes[share.route].queue.append(reservation, &records),
+                )
+            });
+        let receipts = receipts.collect();
+        self.router.metrics().record(&self.tally);
+        Ok(receipts)
+    }
+}
+
+/// Milliseconds since the Unix epoch.
+fn now_ms() -> i64 {
+    let since_epoch = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX)
+}

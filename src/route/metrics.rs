@@ -1,0 +1,180 @@
+//! What the router counts: once per request, so that everything adds up.
+//!
+//! For every route: received samples = kept + Σ dropped by rule.
+
+use metrics::Counter;
+
+use super::verdict::Activity;
+use crate::relabel::Rules;
+use crate::telemetry::Registry;
+
+/// The `rule` label of series that were left without any label.
+const NO_LABELS_LEFT: &str = "no_labels_left";
+
+/// Handles of the router's metrics, made once per configuration.
+#[derive(Debug)]
+pub struct RouterMetrics {
+    received_series: Counter,
+    received_samples: Counter,
+    received_metadata: Counter,
+    routes: Vec<RouteMetrics>,
+    hits: Counter,
+    misses: Counter,
+    evictions: Counter,
+}
+
+#[derive(Debug)]
+struct RouteMetrics {
+    kept: Counter,
+    /// By the index of the rule; one more for [`NO_LABELS_LEFT`].
+    dropped: Vec<Counter>,
+}
+
+impl RouterMetrics {
+    /// Registers the metrics of a router with these routes.
+    #[must_use]
+    pub fn new<'r>(
+        registry: &Registry,
+        routes: impl Iterator<Item = (&'r str, &'r Rules)>,
+    ) -> Self {
+        let counter = |name, help| registry.counter(name, help, &[]);
+        let verdicts = |result| {
+            registry.counter(
+                "promrelay_verdict_lookups_total",
+                "Series looked up in the verdict table, by whether their verdict was there.",
+                &[("result", result)],
+            )
+        };
+        Self {
+            received_series: counter(
+                "promrelay_received_series_total",
+                "Series received in accepted requests.",
+            ),
+            received_samples: counter(
+                "promrelay_received_samples_total",
+                "Samples and histograms received in accepted requests.",
+            ),
+            received_metadata: counter(
+                "promrelay_received_metadata_total",
+                "Metadata entries received in accepted requests.",
+            ),
+            routes: routes
+                .map(|(name, rules)| RouteMetrics::new(registry, name, rules))
+                .collect(),
+            hits: verdicts("hit"),
+            misses: verdicts("miss"),
+            evictions: counter(
+                "promrelay_verdict_evictions_total",
+                "Entries that the verdict table forgot to stay within its bound.",
+            ),
+        }
+    }
+
+    /// Counts an accepted request.
+    pub(super) fn record(&self, tally: &Tally) {
+        self.received_series.increment(tally.series);
+        self.received_samples.increment(tally.samples);
+        self.received_metadata.increment(tally.metadata);
+        for (route, &start) in self.routes.iter().zip(&tally.starts) {
+            let counters = std::iter::once(&route.kept).chain(&route.dropped);
+            for (counter, &count) in counters.zip(&tally.counts[start..]) {
+                if count > 0 {
+                    counter.increment(count);
+                }
+            }
+        }
+    }
+
+    pub(super) fn record_table(&self, activity: Activity) {
+        self.hits.increment(activity.hits);
+        self.misses.increment(activity.misses);
+        self.evictions.increment(activity.evictions);
+    }
+}
+
+impl RouteMetrics {
+    fn new(registry: &Registry, route: &str, rules: &Rules) -> Self {
+        let dropped = |rule: &str| {
+            registry.counter(
+                "promrelay_route_dropped_samples_total",
+                "Samples that a route's relabel rules dropped, by the index of the rule.",
+                &[("route", route), ("rule", rule)],
+            )
+        };
+        let mut by_rule: Vec<_> = (0..rules.len())
+            .map(|rule| dropped(&rule.to_string()))
+            .collect();
+        by_rule.push(dropped(NO_LABELS_LEFT));
+        Self {
+            kept: registry.counter(
+                "promrelay_route_kept_samples_total",
+                "Samples that a route's relabel rules let pass.",
+                &[("route", route)],
+            ),
+            dropped: by_rule,
+        }
+    }
+}
+
+/// The counts of one request.
+#[derive(Clone, Debug)]
+pub(super) struct Tally {
+    series: u64,
+    samples: u64,
+    metadata: u64,
+    /// Per route: kept, then dropped by each rule, then left without labels.
+    counts: Vec<u64>,
+    /// Where each route begins in `counts`.
+    starts: Vec<usize>,
+}
+
+impl Tally {
+    /// For routes with so many rules each.
+    pub(super) fn new(rules: impl Iterator<Item = usize>) -> Self {
+        let mut starts = Vec::new();
+        let total = rules.fold(0, |start, rules| {
+            starts.push(start);
+            start + rules + 2
+        });
+        Self {
+            series: 0,
+            samples: 0,
+            metadata: 0,
+            counts: vec![0; total],
+            starts,
+        }
+    }
+
+    pub(super) fn receive(&mut self, series: u64, samples: u64) {
+        self.series += series;
+        self.samples += samples;
+    }
+
+    pub(super) fn receive_metadata(&mut self) {
+        self.metadata += 1;
+    }
+
+    pub(super) fn keep(&mut self, route: usize, samples: u64) {
+        self.counts[self.starts[route]] += samples;
+    }
+
+    pub(super) fn drop(&mut self, route: usize, rule: usize, samples: u64) {
+        self.counts[self.starts[route] + 1 + rule] += samples;
+    }
+
+    pub(super) fn received(&self) -> (u64, u64) {
+        (self.series, self.samples)
+    }
+
+    /// Takes the counts and starts at zero.
+    pub(super) fn take(&mut self) -> Self {
+        let taken = self.clone();
+        self.clear();
+        taken
+    }
+
+    pub(super) fn clear(&mut self) {
+        (self.series, self.samples, self.metadata) = (0, 0, 0);
+        self.counts.fill(0);
+    }
+}

@@ -1,0 +1,145 @@
+//! What one request leaves for one route: series sorted into lanes, compressed into blocks.
+//!
+//! A series always takes the same lane (a hash of its labels as the route gets them), and a lane
+//! has one request in flight: so several requests of a route can be under way at once and the
+//! samples of a series still arrive in order.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use crate::remote_write::block::{Block, Counts};
+use crate::remote_write::snappy::Compressor;
+use crate::send::stream;
+
+/// How large a block may be before compression, in bytes, unless one series alone is larger.
+const BLOCK_BYTES: usize = 1024 * 1024;
+
+/// A block of the request, still in the delivery's arena.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Record {
+    pub(super) stream: u16,
+    pub(super) samples: u32,
+    pub(super) bytes: std::ops::Range<usize>,
+}
+
+/// One route's share of the request being handled. Used again from request to request.
+#[derive(Debug)]
+pub(super) struct Outbox {
+    lanes: Vec<Lane>,
+    max_samples: u64,
+    records: Vec<Record>,
+}
+
+#[derive(Debug, Default)]
+struct Lane {
+    raw: Vec<u8>,
+    series: u64,
+    samples: u64,
+}
+
+impl Outbox {
+    /// For a route with so many lanes (1 to 255) and samples per request.
+    pub(super) fn new(lanes: u8, max_samples: u64) -> Self {
+        let lanes = (0..lanes.max(1)).map(|_| Lane::default()).collect();
+        Self {
+            lanes,
+            max_samples,
+            records: Vec::new(),
+        }
+    }
+
+    /// Forgets what is there: a request was refused, or its records were taken.
+    pub(super) fn clear(&mut self) {
+        self.records.clear();
+        for lane in &mut self.lanes {
+            lane.raw.clear();
+            (lane.series, lane.samples) = (0, 0);
+        }
+    }
+
+    /// Whether the request left nothing here so far.
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.lanes.iter().all(|lane| lane.raw.is_empty())
+    }
+
+    /// The lane of a series with this encoded block of labels.
+    #[inline]
+    pub(super) fn lane_of(&self, label_block: &[u8]) -> usize {
+        match self.lanes.len() {
+            1 => 0,
+            lanes => {
+                let lanes = lanes as u64;
+                usize::try_from(xxh3_64(label_block) % lanes).expect("lanes are at most 255")
+            }
+        }
+    }
+
+    /// Makes room in `lane` for a series of so many samples and returns the buffer to append its
+    /// field to. Full blocks go to `arena`.
+    #[inline]
+    pub(super) fn add_series(
+        &mut self,
+        lane: usize,
+        samples: u64,
+        compressor: &mut Compressor,
+        arena: &mut Vec<u8>,
+    ) -> &mut Vec<u8> {
+        let held = &self.lanes[lane];
+        if held.samples + samples > self.max_samples || held.raw.len() >= BLOCK_BYTES {
+            self.finish_lane(lane, compressor, arena);
+        }
+        let lane = &mut self.lanes[lane];
+        lane.series += 1;
+        lane.samples += samples;
+        &mut lane.raw
+    }
+
+    /// Appends a field that belongs to no series (metadata, unknown fields).
+    pub(super) fn add_field(
+        &mut self,
+        field: &[u8],
+        compressor: &mut Compressor,
+        arena: &mut Vec<u8>,
+    ) {
+        if self.lanes[0].raw.len() >= BLOCK_BYTES {
+            self.finish_lane(0, compressor, arena);
+        }
+        self.lanes[0].raw.extend_from_slice(field);
+    }
+
+    /// Compresses what is left in the lanes into `arena` and hands over all records.
+    pub(super) fn finish(
+        &mut self,
+        compressor: &mut Compressor,
+        arena: &mut Vec<u8>,
+    ) -> Vec<Record> {
+        for lane in 0..self.lanes.len() {
+            self.finish_lane(lane, compressor, arena);
+        }
+        std::mem::take(&mut self.records)
+    }
+
+    fn finish_lane(&mut self, index: usize, compressor: &mut Compressor, arena: &mut Vec<u8>) {
+        let lanes = u8::try_from(self.lanes.len()).expect("lanes are at most 255");
+        let lane = &mut self.lanes[index];
+        if lane.raw.is_empty() {
+            return;
+        }
+        let counts = Counts {
+            raw_len: lane.raw.len() as u64,
+            series: lane.series,
+            samples: lane.samples,
+        };
+        let start = arena.len();
+        Block::encode(counts, compressor.elements(&lane.raw), arena);
+        self.records.push(Record {
+            stream: stream(
+                lanes,
+                u8::try_from(index).expect("an index of at most 255 lanes"),
+            ),
+            samples: u32::try_from(lane.samples).unwrap_or(u32::MAX),
+            bytes: start..arena.len(),
+        });
+        lane.raw.clear();
+        (lane.series, lane.samples) = (0, 0);
+    }
+}

@@ -1,0 +1,131 @@
+//! The router: the one path that every sample takes, whatever it came from.
+//!
+//! [`Router::route`] walks a request once for all routes and leaves each route's series as
+//! compressed blocks in a [`Delivery`]; nothing has happened yet that could not be undone.
+//! [`Delivery::commit`] then makes room in all concerned queues, appends to all of them, and
+//! returns when each has it durable. Either every concerned route took the request, or the sender
+//! is told to send it again.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::delivery::Delivery;
+use super::metrics::RouterMetrics;
+use super::verdict::Decider;
+use super::worker::Worker;
+use crate::model::{Label, LabelSet};
+use crate::queue::Queue;
+use crate::relabel::Rules;
+use crate::remote_write::v1::{DecodeError, Limits};
+
+/// A route as the router knows it: rules, and the queue behind them.
+#[derive(Debug)]
+pub struct Route {
+    /// The route's name, its identity.
+    pub name: Arc<str>,
+    /// The rules, run after the external labels were added.
+    pub rules: Rules,
+    /// How many lanes series are sorted into, from 1 to 255.
+    pub lanes: u8,
+    /// Samples in one block at the most.
+    pub max_samples_per_send: u64,
+    /// Whether the route wants metadata.
+    pub metadata: bool,
+    /// Where its blocks go.
+    pub queue: Queue,
+}
+
+/// Decides for each series which routes keep it. Built anew for each configuration.
+#[derive(Debug)]
+pub struct Router {
+    routes: Vec<Route>,
+    external_labels: Vec<(String, String)>,
+    limits: Limits,
+    decider: Arc<Decider>,
+    metrics: RouterMetrics,
+    /// Idle workers. At most as many exist as requests were ever handled at the same time.
+    workers: Mutex<Vec<Worker>>,
+}
+
+impl Router {
+    /// Compiles a router. `external_labels` are sorted by name.
+    #[must_use]
+    pub fn new(
+        routes: Vec<Route>,
+        external_labels: Vec<(String, String)>,
+        limits: Limits,
+        metrics: RouterMetrics,
+    ) -> Self {
+        let decider = Decider::new(routes.iter().map(|route| &route.rules), &external_labels);
+        let decider = Arc::new(decider);
+        Self {
+            routes,
+            external_labels,
+            limits,
+            decider,
+            metrics,
+            workers: Mutex::default(),
+        }
+    }
+
+    /// The routes, in the order of the configuration.
+    #[must_use]
+    pub fn routes(&self) -> &[Route] {
+        &self.routes
+    }
+
+    /// Sorts the series of a decompressed 1.0 request into routes. Takes CPU, waits for nothing.
+    ///
+    /// # Errors
+    /// If the request is malformed or any of its series is invalid; then none of it is kept.
+    pub fn route(self: &Arc<Self>, request: &[u8]) -> Result<Delivery, DecodeError> {
+        let mut worker = self.take_worker();
+        let delivery = worker.route(self, request);
+        self.metrics.record_table(worker.take_activity());
+        self.workers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push(worker);
+        delivery
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        self.limits
+    }
+
+    pub(super) fn decider(&self) -> Arc<Decider> {
+        Arc::clone(&self.decider)
+    }
+
+    pub(super) fn metrics(&self) -> &RouterMetrics {
+        &self.metrics
+    }
+
+    fn take_worker(&self) -> Worker {
+        let idle = self
+            .workers
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop();
+        idle.unwrap_or_else(|| Worker::new(self))
+    }
+
+    /// Whether external labels have to be added to a series with these labels, sorted by name.
+    pub(super) fn lacks_external_labels(&self, labels: &[Label<'_>]) -> bool {
+        self.external_labels.iter().any(|(name, _)| {
+            labels
+                .binary_search_by(|label| label.name.cmp(name))
+                .is_err()
+        })
+    }
+
+    /// Fills `set` with `labels` and the external ones that they lack.
+    pub(super) fn with_external_labels<'s>(&'s self, labels: &[Label<'s>], set: &mut LabelSet<'s>) {
+        set.clear();
+        set.extend(labels.iter().copied());
+        for (name, value) in &self.external_labels {
+            if !set.contains(name) {
+                set.set(name.as_str(), value.as_str());
+            }
+        }
+    }
+}

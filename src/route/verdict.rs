@@ -1,0 +1,250 @@
+//! The verdict table: which routes keep a series, and by which rule the others drop it.
+//!
+//! A verdict depends only on the labels that the rules read, and does not change until the rules
+//! do. So it is worked out once per combination of those labels' values and looked up ever after:
+//! the cost of a series does not grow with the number of routes and rules, and the churn of labels
+//! that no rule reads does not touch the table.
+//!
+//! The key is the values themselves, never a hash of them alone: nobody can choose labels that take
+//! another series' verdict. The table is bounded in bytes: it has a young and an old half; when the
+//! young one is full it becomes the old one, and what the old one held and was not asked for since
+//! is forgotten.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use hashbrown::HashMap;
+
+use crate::model::{Label, LabelSet};
+use crate::relabel::{Outcome, Reads, Rules, Scratch};
+use crate::remote_write::wire::put_varint;
+
+/// What the table holds at the most, in bytes of keys and their overhead.
+const TABLE_BYTES: usize = 8 * 1024 * 1024;
+/// A rough figure of what an entry takes beside its key.
+const ENTRY_OVERHEAD_BYTES: usize = 48;
+/// Distinct verdicts at the most, before the table starts anew.
+const VERDICTS: usize = 4096;
+
+/// What one route does with a series.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Decision {
+    /// Every rule that decides lets it pass.
+    Kept,
+    /// The rule of this index drops it.
+    Dropped(usize),
+    /// The labels that this route's rules read cannot be named beforehand: run them each time.
+    Open,
+}
+
+/// One [`Decision`] per route, in the routes' order.
+pub(super) type Verdict = [Decision];
+
+/// An index of a [`Verdict`] in the table that gave it, valid within one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct VerdictId(pub(super) usize);
+
+/// What the rules of all routes read: compiled once per configuration.
+#[derive(Debug)]
+pub(super) struct Decider {
+    /// The labels that decide, sorted, each with the external label's value or "".
+    reads: Vec<(String, String)>,
+    routes: Vec<(Rules, bool)>,
+}
+
+impl Decider {
+    /// Analyses the rules of `routes`. `external_labels` are added to series that lack them.
+    pub(super) fn new<'r>(
+        routes: impl Iterator<Item = &'r Rules>,
+        external_labels: &[(String, String)],
+    ) -> Self {
+        let mut names = BTreeSet::new();
+        let routes = routes
+            .map(|rules| match rules.decision() {
+                Reads::Names(reads) => {
+                    names.extend(reads);
+                    (rules.clone(), true)
+                }
+                Reads::Everything => (rules.clone(), false),
+            })
+            .collect();
+        let external = |name: &String| {
+            let label = external_labels
+                .iter()
+                .find(|(external, _)| external == name);
+            label.map(|(_, value)| value.clone()).unwrap_or_default()
+        };
+        let reads = names
+            .into_iter()
+            .map(|name| (name.clone(), external(&name)))
+            .collect();
+        Self { reads, routes }
+    }
+
+    /// The deciding labels' values, each behind its length, in the order of their names.
+    fn key(&self, labels: &[Label<'_>], key: &mut Vec<u8>) {
+        key.clear();
+        let mut rest = labels;
+        for (name, external) in &self.reads {
+            let skipped = rest
+                .iter()
+                .take_while(|label| label.name < name.as_str())
+                .count();
+            rest = &rest[skipped..];
+            let value = match rest.first() {
+                Some(label) if label.name == name => label.value,
+                _ => external,
+            };
+            put_varint(key, value.len() as u64);
+            key.extend_from_slice(value.as_bytes());
+        }
+    }
+
+    fn decide(&self, labels: &[Label<'_>], scratch: &mut Scratch) -> Box<Verdict> {
+        let mut read: LabelSet<'_> = labels
+            .iter()
+            .filter(|label| {
+                self.reads
+                    .binary_search_by(|(name, _)| name.as_str().cmp(label.name))
+                    .is_ok()
+            })
+            .copied()
+            .collect();
+        for (name, value) in &self.reads {
+            if !read.contains(name) {
+                read.set(name.as_str(), value.as_str());
+            }
+        }
+        let decide = |(rules, decidable): &(Rules, bool)| {
+            if !decidable {
+                return Decision::Open;
+            }
+            match rules.apply(&mut read.clone(), scratch) {
+                Outcome::Kept => Decision::Kept,
+                Outcome::Dropped { rule } => Decision::Dropped(rule),
+            }
+        };
+        self.routes.iter().map(decide).collect()
+    }
+}
+
+/// Verdicts by the values of the labels that decide. Owned by one worker at a time.
+#[derive(Debug)]
+pub(super) struct VerdictTable {
+    decider: Arc<Decider>,
+    young: HashMap<Box<[u8]>, VerdictId>,
+    old: HashMap<Box<[u8]>, VerdictId>,
+    young_bytes: usize,
+    verdicts: Vec<Box<Verdict>>,
+    interned: HashMap<Box<Verdict>, VerdictId>,
+    key: Vec<u8>,
+    /// The key and verdict of the series before: in real payloads most series repeat its name.
+    last: (Vec<u8>, Option<VerdictId>),
+    scratch: Scratch,
+    activity: Activity,
+}
+
+/// What happened in a table since it was last asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Activity {
+    /// Series whose verdict was there.
+    pub(super) hits: u64,
+    /// Series whose verdict had to be worked out.
+    pub(super) misses: u64,
+    /// Entries that were forgotten to make room.
+    pub(super) evictions: u64,
+}
+
+impl VerdictTable {
+    pub(super) fn new(decider: Arc<Decider>) -> Self {
+        Self {
+            decider,
+            young: HashMap::new(),
+            old: HashMap::new(),
+            young_bytes: 0,
+            verdicts: Vec::new(),
+            interned: HashMap::new(),
+            key: Vec::new(),
+            last: (Vec::new(), None),
+            scratch: Scratch::default(),
+            activity: Activity::default(),
+        }
+    }
+
+    /// Begins a request. Only here may the table start anew, so that the ids of one request hold.
+    pub(super) fn start_request(&mut self) {
+        if self.verdicts.len() >= VERDICTS {
+            self.activity.evictions += (self.young.len() + self.old.len()) as u64;
+            self.young.clear();
+            self.old.clear();
+            self.young_bytes = 0;
+            self.verdicts.clear();
+            self.interned.clear();
+            self.last.1 = None;
+        }
+    }
+
+    /// The verdict on a series with these labels, sorted by name.
+    #[inline]
+    pub(super) fn look_up(&mut self, labels: &[Label<'_>]) -> VerdictId {
+        self.decider.key(labels, &mut self.key);
+        if let (last, Some(id)) = &self.last
+            && *last == self.key
+        {
+            self.activity.hits += 1;
+            return *id;
+        }
+        let id = match self.young.get(self.key.as_slice()) {
+            Some(&id) => {
+                self.activity.hits += 1;
+                id
+            }
+            None => self.promote_or_decide(labels),
+        };
+        std::mem::swap(&mut self.last.0, &mut self.key);
+        self.last.1 = Some(id);
+        id
+    }
+
+    /// The verdict behind an id of this request.
+    #[inline]
+    pub(super) fn verdict(&self, VerdictId(index): VerdictId) -> &Verdict {
+        &self.verdicts[index]
+    }
+
+    /// Takes what happened since the last call.
+    pub(super) fn take_activity(&mut self) -> Activity {
+        std::mem::take(&mut self.activity)
+    }
+
+    #[cold]
+    fn promote_or_decide(&mut self, labels: &[Label<'_>]) -> VerdictId {
+        let id = if let Some(id) = self.old.remove(self.key.as_slice()) {
+            self.activity.hits += 1;
+            id
+        } else {
+            self.activity.misses += 1;
+            let verdict = self.decider.decide(labels, &mut self.scratch);
+            self.intern(verdict)
+        };
+        let entry_bytes = self.key.len() + ENTRY_OVERHEAD_BYTES;
+        if self.young_bytes + entry_bytes > TABLE_BYTES / 2 {
+            self.activity.evictions += self.old.len() as u64;
+            self.old = std::mem::take(&mut self.young);
+            self.young_bytes = 0;
+        }
+        self.young_bytes += entry_bytes;
+        self.young.insert(self.key.as_slice().into(), id);
+        id
+    }
+
+    fn intern(&mut self, verdict: Box<Verdict>) -> VerdictId {
+        if let Some(&id) = self.interned.get(&verdict) {
+            return id;
+        }
+        let id = VerdictId(self.verdicts.len());
+        self.verdicts.push(verdict.clone());
+        self.interned.insert(verdict, id);
+        id
+    }
+}

@@ -1,0 +1,249 @@
+//! One pass over one request: look each series up, and copy it to the routes that keep it.
+
+use std::sync::Arc;
+
+use super::delivery::{Delivery, RouteShare};
+use super::metrics::Tally;
+use super::outbox::Outbox;
+use super::router::{Route, Router};
+use super::verdict::{Activity, Decision, VerdictId, VerdictTable};
+use crate::model::LabelSet;
+use crate::relabel::{Outcome, Scratch};
+use crate::remote_write::snappy::Compressor;
+use crate::remote_write::v1::{DecodeError, Part, Series, Walker, encode_labels};
+
+/// The state that handling a request needs, used again from request to request.
+#[derive(Debug)]
+pub(super) struct Worker {
+    table: VerdictTable,
+    /// Series and samples of this request under each verdict.
+    by_verdict: Vec<(u64, u64)>,
+    sorter: Sorter,
+}
+
+/// What fills the routes' outboxes.
+#[derive(Debug)]
+struct Sorter {
+    outboxes: Vec<Outbox>,
+    tally: Tally,
+    compressor: Compressor,
+    /// The finished blocks of the request, all routes'.
+    arena: Vec<u8>,
+    /// The labels of the current series, encoded, if they are not forwarded as they came.
+    label_block: Vec<u8>,
+    /// The same after one route's rules changed them.
+    rewritten: Vec<u8>,
+    scratch: Scratch,
+}
+
+impl Worker {
+    pub(super) fn new(router: &Router) -> Self {
+        let outbox = |route: &Route| Outbox::new(route.lanes, route.max_samples_per_send);
+        let sorter = Sorter {
+            outboxes: router.routes().iter().map(outbox).collect(),
+            tally: Tally::new(router.routes().iter().map(|route| route.rules.len())),
+            compressor: Compressor::default(),
+            arena: Vec::new(),
+            label_block: Vec::new(),
+            rewritten: Vec::new(),
+            scratch: Scratch::default(),
+        };
+        Self {
+            table: VerdictTable::new(router.decider()),
+            by_verdict: Vec::new(),
+            sorter,
+        }
+    }
+
+    /// Takes what happened in the verdict table since the last call.
+    pub(super) fn take_activity(&mut self) -> Activity {
+        self.table.take_activity()
+    }
+
+    /// See [`Router::route`].
+    pub(super) fn route(
+        &mut self,
+        router: &Arc<Router>,
+        request: &[u8],
+    ) -> Result<Delivery, DecodeError> {
+        let walked = self.walk(router, request);
+        if walked.is_err() {
+            self.by_verdict.clear();
+            self.sorter.clear();
+        }
+        walked.map(|()| self.finish(router))
+    }
+
+    fn walk(&mut self, router: &Router, request: &[u8]) -> Result<(), DecodeError> {
+        self.table.start_request();
+        let mut walker = Walker::new(request, router.limits());
+        let mut series = Series::default();
+        let mut set = LabelSet::new();
+        let mut unknown = Vec::new();
+        while let Some(part) = walker.next_part(&mut series)? {
+            match part {
+                Part::Series => {
+                    let id = self.table.look_up(&series.labels);
+                    self.count(id, series.samples);
+                    let verdict = self.table.verdict(id);
+                    self.sorter.add_series(router, verdict, &series, &mut set);
+                }
+                Part::Metadata(field) => self.sorter.add_metadata(router.routes(), field),
+                Part::Unknown(field) => unknown.push(field),
+            }
+        }
+        self.sorter.add_unknown(&unknown);
+        Ok(())
+    }
+
+    /// Counts a series under its verdict; the routes' counts follow once per request.
+    #[inline]
+    fn count(&mut self, VerdictId(index): VerdictId, samples: u64) {
+        if self.by_verdict.len() <= index {
+            self.by_verdict.resize(index + 1, (0, 0));
+        }
+        let (series, held) = &mut self.by_verdict[index];
+        *series += 1;
+        *held += samples;
+    }
+
+    fn finish(&mut self, router: &Arc<Router>) -> Delivery {
+        let tally = &mut self.sorter.tally;
+        for (index, (series, samples)) in self.by_verdict.drain(..).enumerate() {
+            tally.receive(series, samples);
+            for (route, decision) in self.table.verdict(VerdictId(index)).iter().enumerate() {
+                match *decision {
+                    Decision::Kept if router.routes()[route].rules.rewrites() => {}
+                    Decision::Kept => tally.keep(route, samples),
+                    Decision::Dropped(rule) => tally.drop(route, rule, samples),
+                    Decision::Open => {}
+                }
+            }
+        }
+        let (arena, shares, tally) = self.sorter.take();
+        Delivery::new(Arc::clone(router), arena, shares, tally)
+    }
+}
+
+impl Sorter {
+    /// Copies a series to every route whose rules keep it.
+    #[inline]
+    fn add_series<'s>(
+        &mut self,
+        router: &'s Router,
+        verdict: &[Decision],
+        series: &Series<'s>,
+        set: &mut LabelSet<'s>,
+    ) {
+        self.label_block.clear();
+        let mut encoded = false;
+        for (index, decision) in verdict.iter().enumerate() {
+            let rewrites = router.routes()[index].rules.rewrites();
+            match decision {
+                Decision::Dropped(_) => {}
+                Decision::Kept if !rewrites => {
+                    if !encoded {
+                        self.encode_own_labels(router, series, set);
+                        encoded = true;
+                    }
+                    self.forward(index, series);
+                }
+                Decision::Kept | Decision::Open => self.rewrite(router, index, series, set),
+            }
+        }
+    }
+
+    /// Encodes the labels of a series that cannot be forwarded as it came: because external labels
+    /// are added to it, or because its labels are not sorted.
+    #[inline]
+    fn encode_own_labels<'s>(
+        &mut self,
+        router: &'s Router,
+        series: &Series<'s>,
+        set: &mut LabelSet<'s>,
+    ) {
+        if series.canonical().is_none() || router.lacks_external_labels(&series.labels) {
+            router.with_external_labels(&series.labels, set);
+            encode_labels(set.iter(), &mut self.label_block);
+        }
+    }
+
+    #[inline]
+    fn forward(&mut self, route: usize, series: &Series<'_>) {
+        let as_it_came = series.canonical().filter(|_| self.label_block.is_empty());
+        let label_block = match as_it_came {
+            Some(_) => series.label_block().unwrap_or_default(),
+            None => &self.label_block,
+        };
+        let outbox = &mut self.outboxes[route];
+        let lane = outbox.lane_of(label_block);
+        let buffer = outbox.add_series(lane, series.samples, &mut self.compressor, &mut self.arena);
+        match as_it_came {
+            Some(field) => buffer.extend_from_slice(field),
+            None => series.encode_with(label_block, buffer),
+        }
+    }
+
+    /// Runs all rules of a route on a series, and copies what they make of it.
+    fn rewrite<'s>(
+        &mut self,
+        router: &'s Router,
+        index: usize,
+        series: &Series<'s>,
+        set: &mut LabelSet<'s>,
+    ) {
+        let rules = &router.routes()[index].rules;
+        router.with_external_labels(&series.labels, set);
+        match rules.apply(set, &mut self.scratch) {
+            Outcome::Dropped { rule } => return self.tally.drop(index, rule, series.samples),
+            // The rules took every label away: there is nothing left to send.
+            Outcome::Kept if set.is_empty() => {
+                return self.tally.drop(index, rules.len(), series.samples);
+            }
+            Outcome::Kept => self.tally.keep(index, series.samples),
+        }
+        self.rewritten.clear();
+        encode_labels(set.iter(), &mut self.rewritten);
+        let outbox = &mut self.outboxes[index];
+        let lane = outbox.lane_of(&self.rewritten);
+        let buffer = outbox.add_series(lane, series.samples, &mut self.compressor, &mut self.arena);
+        series.encode_with(&self.rewritten, buffer);
+    }
+
+    fn add_metadata(&mut self, routes: &[Route], field: &[u8]) {
+        self.tally.receive_metadata();
+        for (route, outbox) in routes.iter().zip(&mut self.outboxes) {
+            if route.metadata {
+                outbox.add_field(field, &mut self.compressor, &mut self.arena);
+            }
+        }
+    }
+
+    /// What is not understood goes to every route that keeps something of this request.
+    fn add_unknown(&mut self, fields: &[&[u8]]) {
+        for outbox in self.outboxes.iter_mut().filter(|outbox| !outbox.is_empty()) {
+            for field in fields {
+                outbox.add_field(field, &mut self.compressor, &mut self.arena);
+            }
+        }
+    }
+
+    /// Takes what the request left, and is as new.
+    fn take(&mut self) -> (Vec<u8>, Vec<RouteShare>, Tally) {
+        let mut shares = Vec::new();
+        for (route, outbox) in self.outboxes.iter_mut().enumerate() {
+            let records = outbox.finish(&mut self.compressor, &mut self.arena);
+            if !records.is_empty() {
+                shares.push(RouteShare { route, records });
+            }
+        }
+        (std::mem::take(&mut self.arena), shares, self.tally.take())
+    }
+
+    /// Forgets a request that was refused half way.
+    fn clear(&mut self) {
+        self.outboxes.iter_mut().for_each(Outbox::clear);
+        self.arena.clear();
+        self.tally.clear();
+    }
+}

@@ -1,0 +1,71 @@
+//! A batch: blocks of one lane that go out as one request.
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::queue::Position;
+use crate::remote_write::block::{Block, Counts};
+use crate::remote_write::snappy;
+
+/// How large a request may be before compression, in bytes, unless one block alone is larger.
+const BATCH_BYTES: u64 = 8 * 1024 * 1024;
+
+/// A block in hand, with the room that it takes among what was read ahead.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) block: Block,
+    pub(super) position: Position,
+    pub(super) appended_ms: i64,
+    /// Given back when the block is dropped.
+    pub(super) _permit: OwnedSemaphorePermit,
+}
+
+/// Blocks collected for one request.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    blocks: Vec<Held>,
+    counts: Counts,
+}
+
+impl Batch {
+    /// Whether `held` can join without going over `max_samples`.
+    pub(super) fn has_room_for(&self, held: &Held, max_samples: u64) -> bool {
+        let Counts {
+            samples, raw_len, ..
+        } = held.block.counts;
+        self.blocks.is_empty()
+            || (self.counts.samples + samples <= max_samples
+                && self.counts.raw_len + raw_len <= BATCH_BYTES)
+    }
+
+    /// Whether nothing more can join.
+    pub(super) fn is_full(&self, max_samples: u64) -> bool {
+        self.counts.samples >= max_samples || self.counts.raw_len >= BATCH_BYTES
+    }
+
+    pub(super) fn push(&mut self, held: Held) {
+        self.counts.raw_len += held.block.counts.raw_len;
+        self.counts.series += held.block.counts.series;
+        self.counts.samples += held.block.counts.samples;
+        self.blocks.push(held);
+    }
+
+    pub(super) fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    /// When the oldest block was acknowledged to its sender, in milliseconds since the epoch.
+    pub(super) fn oldest_ms(&self) -> Option<i64> {
+        self.blocks.first().map(|held| held.appended_ms)
+    }
+
+    /// The position of the last block: what is acknowledged once the batch is done.
+    pub(super) fn last_position(&self) -> Option<Position> {
+        self.blocks.last().map(|held| held.position)
+    }
+
+    /// The body of the request: the blocks' elements as one snappy block.
+    pub(super) fn body(&self) -> Vec<u8> {
+        let elements = self.blocks.iter().map(|held| held.block.elements.as_ref());
+        snappy::join(self.counts.raw_len, elements)
+    }
+}

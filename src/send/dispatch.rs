@@ -1,0 +1,107 @@
+//! From the queue to the lanes, in order, reading ahead no more than a bound.
+
+use std::sync::Arc;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio_util::task::TaskTracker;
+use tracing::error;
+
+use super::batch::Held;
+use super::lane::{self, Shared};
+use super::stream::lane_of;
+use crate::queue::{Entry, Reader};
+use crate::remote_write::block::Block;
+
+/// What a route reads ahead of its receiver, in compressed bytes.
+const READ_AHEAD_BYTES: u32 = 4 * 1024 * 1024;
+/// Blocks that wait in a lane; small ones are bound by this, large ones by their bytes.
+const BLOCKS_PER_LANE: usize = 1024;
+
+/// Reads the queue until the sender is stopped or the queue closed.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let stop = shared.stop.clone();
+    // Whatever is in a lane when this is cancelled was not acknowledged and is still in the queue.
+    let _cancelled = stop.run_until_cancelled(read(shared)).await;
+}
+
+async fn read(shared: Arc<Shared>) {
+    let mut reader: Reader = shared.queue.reader();
+    let read_ahead = Arc::new(Semaphore::new(READ_AHEAD_BYTES as usize));
+    let mut lanes: Option<Lanes> = None;
+    while let Some(entry) = reader.next().await {
+        let (count, lane) = lane_of(entry.stream);
+        if let Some(other) = lanes.take_if(|lanes| lanes.senders.len() != usize::from(count)) {
+            // These blocks were sorted into another number of lanes, so a series can be in another
+            // lane now: everything before them must have arrived first.
+            other.finish().await;
+        }
+        let lanes = lanes.get_or_insert_with(|| Lanes::start(&shared, count));
+        let permit = room_for(&entry, &read_ahead).await;
+        if let Some(held) = decode(&shared, entry, permit)
+            && let Some(sender) = lanes.senders.get(usize::from(lane))
+            && sender.send(held).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+async fn room_for(entry: &Entry, read_ahead: &Arc<Semaphore>) -> OwnedSemaphorePermit {
+    let bytes = u32::try_from(entry.bytes.len())
+        .unwrap_or(u32::MAX)
+        .min(READ_AHEAD_BYTES);
+    let permit = Arc::clone(read_ahead).acquire_many_owned(bytes).await;
+    permit.expect("the semaphore is never closed")
+}
+
+fn decode(shared: &Shared, entry: Entry, permit: OwnedSemaphorePermit) -> Option<Held> {
+    let Entry {
+        position,
+        stream,
+        weight,
+        appended_ms,
+        bytes,
+    } = entry;
+    match Block::decode(bytes) {
+        Ok(block) => Some(Held {
+            block,
+            position,
+            appended_ms,
+            _permit: permit,
+        }),
+        Err(error) => {
+            let route = &shared.route;
+            error!(%route, samples = weight, %error, "dropped a block that cannot be read");
+            shared.metrics.unreadable(weight);
+            shared.queue.acknowledge(stream, position);
+            None
+        }
+    }
+}
+
+/// The lanes of one number of them.
+struct Lanes {
+    senders: Vec<mpsc::Sender<Held>>,
+    tasks: TaskTracker,
+}
+
+impl Lanes {
+    fn start(shared: &Arc<Shared>, count: u8) -> Self {
+        let tasks = TaskTracker::new();
+        let start = |lane| {
+            let (sender, receiver) = mpsc::channel(BLOCKS_PER_LANE);
+            let run = lane::run(Arc::clone(shared), count, lane, receiver);
+            shared.tasks.spawn(tasks.track_future(run));
+            sender
+        };
+        let senders = (0..count).map(start).collect();
+        tasks.close();
+        Self { senders, tasks }
+    }
+
+    /// Waits until everything that was handed to the lanes is delivered.
+    async fn finish(self) {
+        drop(self.senders);
+        self.tasks.wait().await;
+    }
+}

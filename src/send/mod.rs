@@ -1,0 +1,92 @@
+//! Sending: from a route's queue to its receiver.
+//!
+//! A [`Sender`] reads its queue in order and hands each block to the lane that it belongs to. A
+//! lane joins blocks to a request, sends it, and sends it again until the receiver has answered;
+//! it has one request in flight, so the samples of a series arrive in the order in which they were
+//! acknowledged.
+//!
+//! | the receiver | then |
+//! |---|---|
+//! | answers 2xx | the blocks are acknowledged and leave the queue |
+//! | answers 5xx or 429, or does not answer | the same request, after growing pauses, for ever |
+//! | redirects with 307 or 308 | followed; any other 3xx is sent again, it may be a mistake |
+//! | says when to come back (`Retry-After`) | not before that, but within ten minutes |
+//! | answers anything else | the samples are rejected: counted, logged with the receiver's words |
+//!
+//! Specification: [remote write 1.0](https://prometheus.io/docs/specs/prw/remote_write_spec/).
+
+mod backoff;
+mod batch;
+pub mod config;
+mod dispatch;
+mod endpoint;
+mod lane;
+mod metrics;
+mod stream;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub use config::Config;
+pub use endpoint::{BuildError, Endpoint};
+pub use metrics::SendMetrics;
+pub use stream::{lane_of, stream};
+
+use crate::queue::Queue;
+
+/// Delivers one route's queue to its receiver until it is stopped.
+#[derive(Debug)]
+pub struct Sender {
+    endpoint: watch::Sender<Arc<Endpoint>>,
+    stop: CancellationToken,
+    tasks: TaskTracker,
+}
+
+impl Sender {
+    /// Starts delivering `queue` to `endpoint`. Needs a tokio runtime.
+    #[must_use]
+    pub fn start(route: Arc<str>, queue: Queue, endpoint: Endpoint, metrics: SendMetrics) -> Self {
+        let (sender, receiver) = watch::channel(Arc::new(endpoint));
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let shared = lane::Shared {
+            route,
+            queue,
+            endpoint: receiver,
+            metrics,
+            stop: stop.clone(),
+            tasks: tasks.clone(),
+        };
+        tasks.spawn(dispatch::run(Arc::new(shared)));
+        tasks.close();
+        Self {
+            endpoint: sender,
+            stop,
+            tasks,
+        }
+    }
+
+    /// Sends to `endpoint` from now on; a request that is in flight ends where it began.
+    pub fn reload(&self, endpoint: Endpoint) {
+        self.endpoint.send_replace(Arc::new(endpoint));
+    }
+
+    /// Stops: the batch in hand is sent once, and what is still in the queue stays there.
+    ///
+    /// Returns when nothing is in flight any more, at the latest after the remote timeout.
+    pub async fn stop(&self) {
+        self.stop.cancel();
+        self.tasks.wait().await;
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

@@ -1,0 +1,16 @@
+//! Values as they are written in the configuration, parsed where they are read.
+
+mod duration;
+mod positive;
+mod secret;
+mod size;
+mod url;
+
+#[cfg(test)]
+mod tests;
+
+pub use duration::Duration;
+pub use positive::positive;
+pub use secret::Secret;
+pub use size::ByteSize;
+pub use url::HttpUrl;

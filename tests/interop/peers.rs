@@ -1,0 +1,165 @@
+//! The programs of a test: Prometheus, `node_exporter`, VictoriaMetrics and promrelay itself.
+
+use std::env;
+use std::fs;
+use std::io::{Write as _, stderr};
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+use tempfile::TempDir;
+
+use crate::process::{Process, free_port};
+
+/// The names under which the programs are installed, the first of each being Debian's.
+const PROMETHEUS: [&str; 1] = ["prometheus"];
+const NODE_EXPORTER: [&str; 2] = ["prometheus-node-exporter", "node_exporter"];
+const VICTORIA_METRICS: [&str; 2] = ["victoria-metrics", "victoria-metrics-prod"];
+
+/// In a configuration, the address of the program that is configured.
+pub(crate) const ITSELF: &str = "ADDRESS_OF_THE_PROGRAM";
+
+/// A program that serves HTTP on loopback.
+pub(crate) struct Peer {
+    /// `127.0.0.1:port`.
+    pub(crate) address: String,
+    process: Process,
+    program: PathBuf,
+    arguments: Vec<String>,
+    directory: TempDir,
+}
+
+impl Peer {
+    /// Prometheus with this configuration, accepting remote write.
+    pub(crate) async fn prometheus(config: &str) -> Peer {
+        let peer = Peer::start("prometheus", locate(&PROMETHEUS), config, |address| {
+            vec![
+                "--config.file=config.yml".to_owned(),
+                "--storage.tsdb.path=data".to_owned(),
+                "--web.enable-remote-write-receiver".to_owned(),
+                "--log.level=warn".to_owned(),
+                format!("--web.listen-address={address}"),
+            ]
+        });
+        peer.ready("/-/ready").await
+    }
+
+    /// `node_exporter` with its default collectors.
+    pub(crate) async fn node_exporter() -> Peer {
+        let peer = Peer::start("node_exporter", locate(&NODE_EXPORTER), "", |address| {
+            vec![
+                format!("--web.listen-address={address}"),
+                // It needs a running systemd, and complains at each scrape without.
+                "--no-collector.systemd".to_owned(),
+            ]
+        });
+        peer.ready("/metrics").await
+    }
+
+    /// VictoriaMetrics, single node.
+    pub(crate) async fn victoria_metrics() -> Peer {
+        let program = locate(&VICTORIA_METRICS);
+        let peer = Peer::start("VictoriaMetrics", program, "", |address| {
+            vec![
+                format!("-httpListenAddr={address}"),
+                "-storageDataPath=data".to_owned(),
+                "-loggerLevel=WARN".to_owned(),
+                "-memory.allowedPercent=10".to_owned(),
+            ]
+        });
+        peer.ready("/health").await
+    }
+
+    /// promrelay with this configuration.
+    pub(crate) async fn promrelay(config: &str) -> Peer {
+        let program = env::var_os("PROMRELAY_BIN").map_or_else(
+            || PathBuf::from(env!("CARGO_BIN_EXE_promrelay")),
+            PathBuf::from,
+        );
+        let peer = Peer::start("promrelay", Some(program), config, |address| {
+            vec![
+                "run".to_owned(),
+                "--config.file=config.yml".to_owned(),
+                "--storage.path=data".to_owned(),
+                format!("--web.listen-address={address}"),
+            ]
+        });
+        peer.ready("/-/ready").await
+    }
+
+    fn start(
+        name: &'static str,
+        program: Option<PathBuf>,
+        config: &str,
+        arguments: impl FnOnce(&str) -> Vec<String>,
+    ) -> Peer {
+        let program = program.unwrap_or_else(|| panic!("{name} is not installed"));
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        let address = format!("127.0.0.1:{}", free_port());
+        let config = config.replace(ITSELF, &address);
+        fs::write(directory.path().join("config.yml"), config).expect("a file can be written");
+        let program = fs::canonicalize(program).expect("the program exists");
+        let arguments = arguments(&address);
+        let process = Process::start(name, &program, &arguments, directory.path());
+        Peer {
+            address,
+            process,
+            program,
+            arguments,
+            directory,
+        }
+    }
+
+    async fn ready(mut self, path: &str) -> Peer {
+        let url = self.url(path);
+        self.process.ready(&url).await;
+        self
+    }
+
+    /// The URL of a path that begins with `/`.
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    /// Kills promrelay with SIGKILL, and starts it again on the same port and directory.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        self.process.kill();
+        let directory = self.directory.path();
+        self.process = Process::start("promrelay", &self.program, &self.arguments, directory);
+        let url = self.url("/-/ready");
+        self.process.ready(&url).await;
+    }
+
+    /// Ends it with SIGTERM and returns how it ended.
+    pub(crate) async fn stop(self) -> ExitStatus {
+        self.process.stop().await
+    }
+}
+
+/// Whether the programs of the tests are all installed; where `CI` is set, they have to be.
+pub(crate) fn installed() -> bool {
+    let missing: Vec<&str> = [&PROMETHEUS[..], &NODE_EXPORTER, &VICTORIA_METRICS]
+        .into_iter()
+        .filter(|names| locate(names).is_none())
+        .map(|names| names[0])
+        .collect();
+    if missing.is_empty() {
+        return true;
+    }
+    assert!(env::var_os("CI").is_none(), "not installed: {missing:?}");
+    // Not eprintln!, which the test runner keeps to itself when a test passes.
+    writeln!(
+        stderr(),
+        "SKIPPED, as {missing:?} is not installed (tests/run installs it)"
+    )
+    .expect("standard error takes a line");
+    false
+}
+
+fn locate(names: &[&str]) -> Option<PathBuf> {
+    let path = env::var_os("PATH")?;
+    let directories: Vec<PathBuf> = env::split_paths(&path).collect();
+    let mut candidates = names
+        .iter()
+        .flat_map(|name| directories.iter().map(move |dir| dir.join(name)));
+    candidates.find(|candidate| candidate.is_file())
+}

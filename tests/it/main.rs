@@ -1,0 +1,7 @@
+//! The integration tests of the crate and the checks on its sources.
+
+mod dependencies;
+mod generated;
+mod layers;
+mod relay;
+mod sources;

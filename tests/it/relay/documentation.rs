@@ -1,0 +1,87 @@
+//! What the documents say is what the program does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::harness::{Receiver, Relay, series, wait_for};
+
+const README: &str = include_str!("../../../README.md");
+
+/// Metrics of the process are named by convention and not in the table.
+fn is_own(name: &str) -> bool {
+    name.starts_with("promrelay_")
+}
+
+/// The rows of README's table of metrics: the name and its labels.
+fn documented() -> BTreeMap<String, BTreeSet<String>> {
+    let cells = |line: &'static str| line.split('|').map(str::trim).collect::<Vec<_>>();
+    let rows = README
+        .lines()
+        .filter(|line| line.starts_with("| `promrelay_"));
+    rows.map(cells)
+        .map(|cells| {
+            let labels = cells[2]
+                .split(',')
+                .map(|label| label.trim().trim_matches('`').to_owned());
+            (
+                cells[1].trim_matches('`').to_owned(),
+                labels.filter(|l| !l.is_empty()).collect(),
+            )
+        })
+        .collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_table_of_metrics_is_what_the_relay_exposes() {
+    let receiver = Receiver::start();
+    let address = receiver.address();
+    let relay = Relay::start(&format!(
+        "remote_write:\n  - url: http://{address}/a\n    \
+         queue_config: {{batch_send_deadline: 1ms}}\n    \
+         write_relabel_configs: [{{action: drop, source_labels: [x], regex: y}}]\n"
+    ))
+    .await;
+    relay.write(vec![series("m", &[], 1, 1.0)]).await;
+    wait_for("the sample", async || receiver.samples("/a").len() == 1).await;
+    wait_for("its count", async || {
+        relay.metric("promrelay_send_samples_total", &[]).await == 1
+    })
+    .await;
+    let (_, metrics) = relay.get("/metrics").await;
+    let mut exposed: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut help = BTreeSet::new();
+    for line in metrics.lines() {
+        if let Some(rest) = line.strip_prefix("# HELP ") {
+            let (name, text) = rest.split_once(' ').unwrap();
+            assert!(!text.is_empty(), "{name} has no help");
+            help.insert(name.to_owned());
+            continue;
+        }
+        let Some((series, _)) = line.rsplit_once(' ').filter(|_| !line.starts_with('#')) else {
+            continue;
+        };
+        let (name, labels) = series.split_once('{').unwrap_or((series, ""));
+        let family = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|end| name.strip_suffix(end));
+        let family =
+            family.filter(|family| metrics.contains(&format!("# TYPE {family} histogram")));
+        let labels = labels
+            .trim_end_matches('}')
+            .split("\",")
+            .filter_map(|l| l.split_once('='));
+        let labels = labels
+            .map(|(label, _)| label.to_owned())
+            .filter(|label| label != "le");
+        exposed
+            .entry(family.unwrap_or(name).to_owned())
+            .or_default()
+            .extend(labels);
+    }
+    exposed.retain(|name, _| is_own(name));
+    assert_eq!(exposed, documented());
+    assert!(
+        exposed.keys().all(|name| help.contains(name)),
+        "every metric has a help"
+    );
+    relay.stop().await;
+}

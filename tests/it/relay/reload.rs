@@ -1,0 +1,139 @@
+//! Changing the configuration of a running relay.
+
+use http::StatusCode;
+
+use super::harness::{Receiver, Relay, series, wait_for};
+
+fn config(receiver: &Receiver, routes: &[&str]) -> String {
+    let address = receiver.address();
+    let route = |name: &&str| {
+        format!(
+            "  - {{name: {name}, url: \"http://{address}/{name}\", \
+             queue_config: {{batch_send_deadline: 10ms}}}}\n"
+        )
+    };
+    format!(
+        "remote_write:\n{}",
+        routes.iter().map(route).collect::<String>()
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_new_route_gets_what_comes_after_the_reload_and_a_removed_one_nothing() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&config(&receiver, &["a", "b"])).await;
+    relay.write(vec![series("m", &[], 1, 1.0)]).await;
+    wait_for("both routes", async || {
+        receiver.samples("/a").len() == 1 && receiver.samples("/b").len() == 1
+    })
+    .await;
+    relay.write_config(&config(&receiver, &["c", "a"]));
+    assert_eq!(relay.reload().await, (StatusCode::OK, String::new()));
+    relay.write(vec![series("m", &[], 2, 1.0)]).await;
+    wait_for("the new route", async || receiver.samples("/c").len() == 1).await;
+    wait_for("the old route", async || receiver.samples("/a").len() == 2).await;
+    assert_eq!(receiver.samples("/b").len(), 1);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_changes_nothing_and_a_metric_says_so() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&config(&receiver, &["a"])).await;
+    let hash = relay.metric("promrelay_config_hash", &[]).await;
+    relay.write_config("remote_write:\n  - {url: \"http://x/a\", remote_timout: 1s}\n");
+    let (status, words) = relay.reload().await;
+    assert_eq!(status, StatusCode::INTERNAL_SERVER_ERROR);
+    assert!(
+        words.contains(":2:25:") && words.contains("remote_timeout"),
+        "{words}"
+    );
+    assert_eq!(
+        relay
+            .metric("promrelay_config_last_reload_successful", &[])
+            .await,
+        0
+    );
+    relay.write(vec![series("m", &[], 1, 1.0)]).await;
+    wait_for("the route as it was", async || {
+        receiver.samples("/a").len() == 1
+    })
+    .await;
+    relay.write_config(&config(&receiver, &["a", "b"]));
+    assert_eq!(relay.reload().await.0, StatusCode::OK);
+    assert_eq!(
+        relay
+            .metric("promrelay_config_last_reload_successful", &[])
+            .await,
+        1
+    );
+    assert_ne!(relay.metric("promrelay_config_hash", &[]).await, hash);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn reloads_under_load_refuse_no_request_and_lose_no_sample() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&config(&receiver, &["a", "b"])).await;
+    let writes = async {
+        for time in 0..200 {
+            relay.write(vec![series("m", &[], time, 1.0)]).await;
+        }
+    };
+    let reloads = async {
+        for round in 0..10 {
+            let address = receiver.address();
+            let rules = "write_relabel_configs: [{target_label: round, replacement: x}]";
+            let changed = format!(
+                "remote_write:\n  - {{name: a, url: \"http://{address}/a\", {rules}, \
+                 queue_config: {{batch_send_deadline: 10ms, max_shards: {}}}}}\n",
+                1 + round % 3
+            );
+            relay.write_config(&changed);
+            assert_eq!(relay.reload().await.0, StatusCode::OK);
+            relay.write_config(&config(&receiver, &["b", "a"]));
+            assert_eq!(relay.reload().await.0, StatusCode::OK);
+        }
+    };
+    futures_util::join!(writes, reloads);
+    wait_for("all samples", async || receiver.samples("/a").len() >= 200).await;
+    let times: Vec<_> = receiver
+        .samples("/a")
+        .iter()
+        .map(|&(_, time, _)| time)
+        .collect();
+    let mut sorted = times.clone();
+    sorted.sort_unstable();
+    assert_eq!(sorted, (0..200).collect::<Vec<_>>());
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn health_and_status_answer() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&config(&receiver, &["a"])).await;
+    assert_eq!(relay.get("/-/healthy").await.0, StatusCode::OK);
+    assert_eq!(relay.get("/-/ready").await.0, StatusCode::OK);
+    assert!(
+        relay
+            .get("/api/v1/status/routes")
+            .await
+            .1
+            .contains("\"route\":\"a\"")
+    );
+    assert!(
+        relay
+            .get("/api/v1/status/config")
+            .await
+            .1
+            .contains("remote_write")
+    );
+    assert!(
+        relay
+            .get("/api/v1/status/buildinfo")
+            .await
+            .1
+            .contains("version")
+    );
+    relay.stop().await;
+}
