@@ -81,7 +81,8 @@
 //!   what the first lost. Reading goes on.
 //! - *A failed read*: tried five times, a second apart; then the rest of the segment counts as
 //!   damaged.
-//! - *A failed delete, or save of progress*: logged, tried again with the next one.
+//! - *A failed save of progress*: logged; the next acknowledgement has it saved again.
+//! - *A failed delete*: logged; a consumed segment that is still there is deleted on open.
 
 use std::ops::AddAssign;
 use std::time::Duration;
