@@ -6,39 +6,47 @@
 //! |---|---|---|
 //! | [`text`] | Prometheus text 0.0.4 and 1.0 (quoted UTF-8 names) | Prometheus' exposition formats |
 //! | [`openmetrics`] | OpenMetrics text 0.0.1 and 1.0 | the OpenMetrics specification |
+//! | [`protobuf`] | delimited `MetricFamily` messages, with native histograms | Prometheus' `metrics.proto` |
 //!
 //! Where a specification and Prometheus disagree, Prometheus is followed: a target that Prometheus
 //! scrapes is scraped here too, with the same series, and a body that it refuses is refused.
 //!
+//! [`Format::from_content_type`] says which one a body is in.
+//!
 //! Guarantees, for any input: no panic, no recursion, time linear in the body, and memory for the
-//! labels of one series at a time. Names and values are slices of the body unless an escape or a
+//! labels of one series at a time (protobuf: for one metric family). In the text formats names and values are slices of the body unless an escape or a
 //! bucket's bound has to be rewritten. Limits on labels are the caller's; nothing here trusts a
 //! length that the body states.
 //!
-//! The text parsers are two layers. [`lexer`] knows the terminals (names, quoted strings, blanks),
+//! The text parsers are two layers. `lexer` knows the terminals (names, quoted strings, blanks),
 //! `labels` the one nested rule, and each parser reads like the grammar of its format.
 
 use std::borrow::Cow;
 
+mod content_type;
 mod created;
 mod error;
 mod labels;
 mod lexer;
 mod number;
 pub mod openmetrics;
+pub mod protobuf;
 mod series;
 #[cfg(test)]
 mod tests;
 pub mod text;
 
+pub use content_type::{ContentTypeError, Format};
 pub use error::{ParseError, Reason};
-pub use series::{Exemplar, Series};
+pub use series::{Exemplar, HistogramSample, Series};
 
 /// One thing that a body says.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Entry<'p> {
     /// A sample of a series.
     Series(Series<'p>),
+    /// A sample that is a native histogram.
+    Histogram(HistogramSample<'p>),
     /// The type of a metric family.
     Type {
         /// The family's name, with escapes as they were.

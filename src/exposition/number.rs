@@ -20,6 +20,15 @@ pub(super) fn parse_value(text: &[u8]) -> Option<f64> {
     (!overflowed).then_some(value)
 }
 
+/// `value`, and if it is a NaN then the one that Prometheus stores.
+pub(super) fn normal(value: f64) -> f64 {
+    if value.is_nan() {
+        f64::from_bits(NORMAL_NAN)
+    } else {
+        value
+    }
+}
+
 /// Seconds to milliseconds: the fraction is cut off, and what does not fit saturates.
 #[expect(
     clippy::cast_possible_truncation,
@@ -46,7 +55,7 @@ pub(super) fn canonical_bound(text: Cow<'_, str>) -> Cow<'_, str> {
 
 /// The shortest decimal that reads back as `bound`, with an exponent below 1e-4 and from 1e6 on
 /// as Go's `%g` has it, and `.0` where it would look like an integer.
-fn format_bound(bound: f64) -> String {
+pub(super) fn format_bound(bound: f64) -> String {
     if bound.is_nan() {
         return "NaN".into();
     }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::labels::Pair;
+use super::protobuf::Histogram;
 use crate::model::Label;
 
 /// A sample of a series, borrowed from the parser until its next entry.
@@ -42,6 +43,18 @@ impl<'p> Series<'p> {
     pub fn exemplars(&self) -> &'p [Exemplar<'p>] {
         self.exemplars
     }
+}
+
+/// A sample that is a whole native histogram.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HistogramSample<'p> {
+    /// Labels, times and exemplars. The value means nothing.
+    pub series: Series<'p>,
+    /// The histogram as the target sent it: its spans and counts are not checked against each
+    /// other.
+    pub histogram: &'p Histogram,
+    /// Whether its counts can go down.
+    pub is_gauge: bool,
 }
 
 /// A trace, or the like, that stands for a sample.

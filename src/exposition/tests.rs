@@ -10,12 +10,23 @@ use std::path::PathBuf;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 
-use super::{Entry, Exemplar, ParseError, Reason, Series, openmetrics, text};
+use super::{
+    ContentTypeError, Entry, Exemplar, Format, ParseError, Reason, Series, openmetrics, text,
+};
 use crate::model::Label;
 
 #[derive(Deserialize)]
 struct Index {
+    content_types: Vec<ContentType>,
     vectors: Vec<Vector>,
+}
+
+#[derive(Deserialize)]
+struct ContentType {
+    content_type: String,
+    fallback_scrape_protocol: Option<String>,
+    parser: Option<String>,
+    error_contains: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -103,6 +114,7 @@ fn record(entry: Entry<'_>) -> Recorded {
         Entry::Help { metric, text } => plain("help", metric, &text),
         Entry::Unit { metric, unit } => plain("unit", metric, unit),
         Entry::Comment(text) => plain("comment", "", &text),
+        Entry::Histogram(_) => plain("histogram", "", ""),
         Entry::Eof => plain("eof", "", ""),
     }
 }
@@ -132,11 +144,15 @@ fn own(label: Label<'_>) -> (String, String) {
     (label.name.into(), label.value.into())
 }
 
-/// Runs all vectors of `format` and lists what differs, so that one run shows everything.
-fn check_vectors(format: &str, at_least: usize, parse: impl Fn(&[u8]) -> Outcome) {
+fn read_index() -> (PathBuf, Index) {
     let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/exposition");
     let index = fs::read(root.join("index.json")).unwrap();
-    let index: Index = serde_json::from_slice(&index).unwrap();
+    (root, serde_json::from_slice(&index).unwrap())
+}
+
+/// Runs all vectors of `format` and lists what differs, so that one run shows everything.
+fn check_vectors(format: &str, at_least: usize, parse: impl Fn(&[u8]) -> Outcome) {
+    let (root, index) = read_index();
     let vectors: Vec<_> = index
         .vectors
         .iter()
@@ -183,6 +199,60 @@ fn text_vectors_give_prometheus_entries() {
 #[test]
 fn openmetrics_vectors_give_prometheus_entries() {
     check_vectors("openmetrics", 91, parse_openmetrics);
+}
+
+#[test]
+fn content_types_choose_the_parser_that_prometheus_chooses() {
+    let cases = read_index().1.content_types;
+    assert!(cases.len() >= 20, "only {} content types", cases.len());
+    for case in cases {
+        let chosen = Format::from_content_type(&case.content_type);
+        let fallback = case.fallback_scrape_protocol.map(|protocol| {
+            if protocol.starts_with("PrometheusText") {
+                "text"
+            } else if protocol.starts_with("OpenMetrics") {
+                "openmetrics"
+            } else {
+                "protobuf"
+            }
+        });
+        assert_eq!(
+            chosen.is_err(),
+            case.error_contains.is_some(),
+            "{}",
+            case.content_type
+        );
+        let parser = chosen.ok().map(|format| match format {
+            Format::Text => "text",
+            Format::OpenMetrics => "openmetrics",
+            Format::Protobuf => "protobuf",
+        });
+        assert_eq!(
+            parser.or(fallback),
+            case.parser.as_deref(),
+            "{}",
+            case.content_type
+        );
+    }
+}
+
+#[test]
+fn content_type_parameters_are_well_formed() {
+    let good = ["text/plain;", "Text/Plain ; a=\"x;\\\"\" ; b=c;"];
+    let bad = [
+        "text/plain; a",
+        "text/plain; a=",
+        "text/plain; a=\"b",
+        "text/plain; a=b c=d",
+        "text",
+    ];
+    for text in good {
+        assert_eq!(Format::from_content_type(text), Ok(Format::Text), "{text}");
+    }
+    for text in bad {
+        let malformed = ContentTypeError::Malformed(text.into());
+        assert_eq!(Format::from_content_type(text), Err(malformed), "{text}");
+    }
 }
 
 fn error_of(outcome: Outcome) -> (usize, Reason) {
