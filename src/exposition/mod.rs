@@ -2,11 +2,9 @@
 //!
 //! One parser per format, and one vocabulary for what they yield:
 //!
-//! | module | format | specified by |
-//! |---|---|---|
-//! | [`text`] | Prometheus text 0.0.4 and 1.0 (quoted UTF-8 names) | Prometheus' exposition formats |
-//! | [`openmetrics`] | OpenMetrics text 0.0.1 and 1.0 | the OpenMetrics specification |
-//! | [`protobuf`] | delimited `MetricFamily` messages, with native histograms | Prometheus' `metrics.proto` |
+//! - [`text`]: Prometheus text 0.0.4 and 1.0 (quoted UTF-8 names);
+//! - [`openmetrics`]: OpenMetrics text 0.0.1 and 1.0, with exemplars and start timestamps;
+//! - [`protobuf`]: Prometheus' delimited `MetricFamily` messages, with native histograms too.
 //!
 //! Where a specification and Prometheus disagree, Prometheus is followed: a target that Prometheus
 //! scrapes is scraped here too, with the same series, and a body that it refuses is refused.
@@ -14,12 +12,12 @@
 //! [`Format::from_content_type`] says which one a body is in.
 //!
 //! Guarantees, for any input: no panic, no recursion, time linear in the body, and memory for the
-//! labels of one series at a time (protobuf: for one metric family). In the text formats names and values are slices of the body unless an escape or a
-//! bucket's bound has to be rewritten. Limits on labels are the caller's; nothing here trusts a
-//! length that the body states.
+//! labels of one series at a time (protobuf: for one metric family). In the text formats, names
+//! and values are slices of the body unless an escape or a bucket's bound has to be rewritten.
+//! Limits on labels are the caller's; nothing here trusts a length that the body states.
 //!
-//! The text parsers are two layers. `lexer` knows the terminals (names, quoted strings, blanks),
-//! `labels` the one nested rule, and each parser reads like the grammar of its format.
+//! The text parsers are two layers. `lexer` knows the terminals (names, strings, blanks), `labels`
+//! the one nested rule, and each parser reads like the grammar of its format.
 
 use std::borrow::Cow;
 

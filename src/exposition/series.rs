@@ -12,7 +12,8 @@ pub struct Series<'p> {
     pub(super) labels: &'p [Pair<'p>],
     pub(super) exemplars: &'p [Exemplar<'p>],
     /// The series as the body spells it, name and labels. The same series is usually spelled the
-    /// same in the next scrape, so this is a key for whatever was worked out about it.
+    /// same in the next scrape, so this is a key for whatever was worked out about it. (Protobuf
+    /// has no spelling: there it is the sorted labels, each text followed by the byte 0xff.)
     pub exposed: &'p [u8],
     /// The value. Every NaN has the bits that Prometheus stores for one, never those of a
     /// staleness marker.

@@ -193,7 +193,7 @@ fn check_vectors(format: &str, at_least: usize, parse: impl Fn(&[u8]) -> Outcome
 
 #[test]
 fn text_vectors_give_prometheus_entries() {
-    check_vectors("text", 97, parse_text);
+    check_vectors("text", 91, parse_text);
 }
 
 #[test]
@@ -319,10 +319,13 @@ fn bounds_have_the_spelling_of_go() {
     }
 }
 
+/// What looks a little like one of the formats.
+const BODIES: &str = r#"([a-c_0-9{}"=, #\\\n\t.]|# (TYPE|HELP|UNIT|EOF) ?|_created|\PC){0,120}"#;
+
 proptest::proptest! {
     /// Whatever is sent, parsing ends and does not panic.
     #[test]
-    fn no_body_panics(body in r#"([a-c_0-9{}"=, #\\\n\t.]|# (TYPE|HELP|UNIT|EOF) ?|_created|\PC){0,120}"#) {
+    fn no_body_panics(body in BODIES) {
         parse_text(body.as_bytes());
         parse_openmetrics(body.as_bytes());
     }

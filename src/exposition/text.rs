@@ -1,10 +1,10 @@
 //! Prometheus' text format, versions 0.0.4 and 1.0.
 //!
 //! ```text
-//! body    = { line LF }                        the last LF may be missing
-//! line    = "" | comment | metadata | sample   blanks and tabs between the terminals
+//! body     = { line LF }                        the last LF may be missing
+//! line     = "" | comment | metadata | sample   blanks and tabs between the terminals
 //! metadata = "#" ("HELP" | "TYPE") name text
-//! sample  = ( name [ braces ] | braces ) value [ timestamp ]
+//! sample   = ( name [ braces ] | braces ) value [ timestamp ]
 //! ```
 //!
 //! 1.0 adds names in double quotes; a body of either version is read the same way. There are
