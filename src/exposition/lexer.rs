@@ -1,0 +1,125 @@
+//! The terminals that both text formats share.
+//!
+//! A cursor over the body. Which terminal can come next depends on where a line has got to, so
+//! there is no stream of tokens: the parser asks for the one it wants, and gets it or not. What is
+//! not taken stays where it is.
+
+use std::str;
+
+use super::error::{ParseError, Reason, quote};
+
+/// A cursor over a body. A copy is a place to come back to.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lexer<'a> {
+    input: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Lexer<'a> {
+    pub(super) fn new(input: &'a [u8]) -> Self {
+        Self { input, at: 0 }
+    }
+
+    /// What is left of the body.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        &self.input[self.at..]
+    }
+
+    /// What was read since `start`, an earlier copy of this cursor.
+    pub(super) fn since(&self, start: Self) -> &'a [u8] {
+        &self.input[start.at..self.at]
+    }
+
+    pub(super) fn peek(&self) -> Option<u8> {
+        self.input.get(self.at).copied()
+    }
+
+    pub(super) fn at_end(&self) -> bool {
+        self.at == self.input.len()
+    }
+
+    /// Takes `token` if it comes next.
+    pub(super) fn take(&mut self, token: &[u8]) -> bool {
+        let found = self.rest().starts_with(token);
+        if found {
+            self.at += token.len();
+        }
+        found
+    }
+
+    /// Takes bytes as long as `wanted` likes them.
+    pub(super) fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'a [u8] {
+        let rest = self.rest();
+        let len = rest.iter().position(|&byte| !wanted(byte));
+        let taken = &rest[..len.unwrap_or(rest.len())];
+        self.at += taken.len();
+        taken
+    }
+
+    /// Takes blanks and tabs, and says whether there were any.
+    pub(super) fn take_blanks(&mut self) -> bool {
+        !self
+            .take_while(|byte| matches!(byte, b' ' | b'\t'))
+            .is_empty()
+    }
+
+    /// Takes the rest of the line, without its line feed.
+    pub(super) fn take_line(&mut self) -> &'a [u8] {
+        self.take_while(|byte| byte != b'\n')
+    }
+
+    /// Takes a metric's name: letters, digits, `_` and `:`, no digit first.
+    pub(super) fn take_metric_name(&mut self) -> Option<&'a str> {
+        self.take_identifier(|byte| is_label_start(byte) || byte == b':')
+    }
+
+    /// Takes a label's name: letters, digits and `_`, no digit first.
+    pub(super) fn take_label_name(&mut self) -> Option<&'a str> {
+        self.take_identifier(is_label_start)
+    }
+
+    fn take_identifier(&mut self, starts: impl Fn(u8) -> bool) -> Option<&'a str> {
+        if !self.peek().is_some_and(&starts) {
+            return None;
+        }
+        let name = self.take_while(|byte| starts(byte) || byte.is_ascii_digit());
+        str::from_utf8(name).ok()
+    }
+
+    /// Takes a string in double quotes and returns what is between them, escapes as they are.
+    ///
+    /// A backslash keeps the next byte, unless that is a line feed, from ending the string.
+    pub(super) fn take_quoted(&mut self, refused: &[u8]) -> Option<&'a [u8]> {
+        let inside = self.rest().strip_prefix(b"\"")?;
+        let mut at = 0;
+        loop {
+            match *inside.get(at)? {
+                b'"' => break,
+                b'\\' if *inside.get(at + 1)? != b'\n' => at += 2,
+                b'\\' => return None,
+                byte if refused.contains(&byte) => return None,
+                _ => at += 1,
+            }
+        }
+        self.at += at + 2;
+        Some(&inside[..at])
+    }
+
+    /// The error that something else than `wanted` comes next.
+    pub(super) fn expected(&self, wanted: &'static str) -> ParseError {
+        let mut ahead = *self;
+        let found = quote(ahead.take_line());
+        self.error(Reason::Expected { wanted, found })
+    }
+
+    /// The error `reason`, here. Lines are only counted now that one is asked for.
+    pub(super) fn error(&self, reason: Reason) -> ParseError {
+        let before = &self.input[..self.at];
+        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        ParseError { line, reason }
+    }
+}
+
+fn is_label_start(byte: u8) -> bool {
+    byte.is_ascii_alphabetic() || byte == b'_'
+}
