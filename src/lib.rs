@@ -17,6 +17,7 @@ pub mod receive;
 pub mod relabel;
 pub mod remote_write;
 pub mod route;
+pub mod scrape;
 pub mod send;
 pub mod settings;
 pub mod telemetry;

@@ -1,0 +1,1 @@
+//! Scraping, apart from the network.
