@@ -23,7 +23,8 @@ pub trait Relay: Send + Sync + 'static {
     fn refresh_metrics(&self);
 
     /// Reads the configuration file again. The error is a text for people, a line for each problem.
-    fn reload(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// Goes on to its end, whether or not the future is awaited.
+    fn reload(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>>;
 
     /// The configuration in force as YAML, without secrets.
     fn config_text(&self) -> String;
@@ -115,7 +116,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
 }
 
 async fn reload(State(admin): State<Arc<Admin>>) -> Response {
-    match admin.relay.reload().await {
+    match Arc::clone(&admin.relay).reload().await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(problems) => (StatusCode::INTERNAL_SERVER_ERROR, problems + "\n").into_response(),
     }

@@ -7,17 +7,18 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use thiserror::Error;
 use tracing::error;
 
 use super::metrics::QueueMetrics;
 use crate::config::Config;
-use crate::queue::{self, OpenError, Queue, directory_name};
+use crate::queue::{self, OpenError, Queue, Stats, directory_name};
 use crate::relabel::Rules;
 use crate::remote_write::v1::Limits;
 use crate::route::{self, Route, Router, RouterMetrics};
-use crate::send::{BuildError, Endpoint, SendMetrics, Sender};
+use crate::send::{self, BuildError, Endpoint, SendMetrics, Sender};
 use crate::telemetry::Registry;
 
 /// Why a configuration was not applied.
@@ -49,23 +50,25 @@ pub(super) struct Fleet {
     storage_path: PathBuf,
     registry: Registry,
     members: BTreeMap<Arc<str>, Member>,
+    /// Of members and of those that were: what a queue holds stays true while nobody has it open.
+    metrics: BTreeMap<Arc<str>, QueueMetrics>,
     /// Members that the configuration no longer has; see [`Fleet::retire`].
-    retired: Vec<Member>,
+    retired: Vec<(Arc<str>, Member)>,
 }
 
 #[derive(Debug)]
 struct Member {
     queue: Queue,
     sender: Sender,
-    metrics: QueueMetrics,
-    url: String,
+    config: send::Config,
 }
 
 /// A member that has not begun to work.
 struct Recruit {
     name: Arc<str>,
-    endpoint: Endpoint,
-    url: String,
+    config: send::Config,
+    /// `None` if the member at work has this configuration already, and keeps its connections.
+    endpoint: Option<Endpoint>,
     options: queue::Options,
     /// `None` if a member of this name is at work already.
     queue: Option<Queue>,
@@ -77,6 +80,7 @@ impl Fleet {
             storage_path,
             registry,
             members: BTreeMap::new(),
+            metrics: BTreeMap::new(),
             retired: Vec::new(),
         }
     }
@@ -84,6 +88,8 @@ impl Fleet {
     /// Puts the routes of `config` to work and returns a router for them. Members that are no
     /// longer wanted go on until [`Fleet::retire`], because requests in hand may still need them.
     pub(super) async fn apply(&mut self, config: &Config) -> Result<Arc<Router>, FleetError> {
+        // A member that left can come back; its queue must not be opened twice.
+        self.retire().await;
         let mut recruits = Vec::new();
         for route in &config.routes {
             recruits.push(self.recruit(route).await?);
@@ -98,28 +104,38 @@ impl Fleet {
         let leaving = self
             .members
             .extract_if(.., |name, _| !wanted.contains(name));
-        self.retired.extend(leaving.map(|(_, member)| member));
+        self.retired.extend(leaving);
         Ok(self.router(config))
     }
 
     /// Stops the members that the last configuration left out. Their queues stay on disk.
     pub(super) async fn retire(&mut self) {
-        for member in self.retired.drain(..) {
-            member.stop().await;
-        }
+        let retired = std::mem::take(&mut self.retired);
+        self.dismiss(retired).await;
     }
 
     /// Stops all members, at the same time.
     pub(super) async fn stop(&mut self) {
         self.retire().await;
         let members = std::mem::take(&mut self.members);
-        futures_util::future::join_all(members.into_values().map(Member::stop)).await;
+        self.dismiss(members.into_iter().collect()).await;
+    }
+
+    async fn dismiss(&mut self, members: Vec<(Arc<str>, Member)>) {
+        let stop = members.into_iter().map(|(name, member)| member.stop(name));
+        for (name, stats) in join_all(stop).await {
+            if let Some(metrics) = self.metrics.get_mut(&name) {
+                metrics.refresh(&stats);
+            }
+        }
     }
 
     /// Brings the queues' gauges up to date.
-    pub(super) fn refresh_metrics(&self) {
-        for member in self.members.values() {
-            member.metrics.refresh(&member.queue.stats());
+    pub(super) fn refresh_metrics(&mut self) {
+        for (name, member) in &self.members {
+            if let Some(metrics) = self.metrics.get_mut(name) {
+                metrics.refresh(&member.queue.stats());
+            }
         }
     }
 
@@ -136,7 +152,7 @@ impl Fleet {
             let stats = member.queue.stats();
             json!({
                 "route": name.as_ref(),
-                "url": member.url,
+                "url": member.config.url.redacted(),
                 "queuedSamples": stats.queued.weight,
                 "queuedRecords": stats.queued.records,
                 "queuedBytes": stats.queued.bytes,
@@ -149,13 +165,19 @@ impl Fleet {
     }
 
     async fn recruit(&self, config: &route::Config) -> Result<Recruit, FleetError> {
-        let endpoint = Endpoint::new(config.send.clone()).map_err(|source| FleetError::Sender {
-            route: config.name.clone(),
-            source,
-        })?;
         let name: Arc<str> = config.name.as_str().into();
+        let at_work = self.members.get(&name);
+        let endpoint = if at_work.is_some_and(|member| member.config == config.send) {
+            None
+        } else {
+            let endpoint = Endpoint::new(config.send.clone());
+            Some(endpoint.map_err(|source| FleetError::Sender {
+                route: config.name.clone(),
+                source,
+            })?)
+        };
         let options = config.queue.clone();
-        let queue = if self.members.contains_key(&name) {
+        let queue = if at_work.is_some() {
             None
         } else {
             let directory = self.storage_path.join(directory_name(&name));
@@ -170,11 +192,10 @@ impl Fleet {
                 })?;
             Some(queue)
         };
-        let url = config.send.url.redacted();
         Ok(Recruit {
             name,
+            config: config.send.clone(),
             endpoint,
-            url,
             options,
             queue,
         })
@@ -183,30 +204,32 @@ impl Fleet {
     fn put_to_work(&mut self, recruit: Recruit) {
         let Recruit {
             name,
+            config,
             endpoint,
-            url,
             options,
             queue,
         } = recruit;
         if let Some(member) = self.members.get_mut(&name) {
             member.queue.set_options(options);
-            member.sender.reload(endpoint);
-            member.url = url;
+            if let Some(endpoint) = endpoint {
+                member.sender.reload(endpoint);
+                member.config = config;
+            }
             return;
         }
         let queue = queue.expect("a route that is not at work got a queue");
+        let endpoint = endpoint.expect("and an endpoint");
+        let new_metrics = || QueueMetrics::new(&self.registry, &name);
+        let metrics = self.metrics.entry(Arc::clone(&name));
+        metrics.or_insert_with(new_metrics).opened(&queue.stats());
         let metrics = SendMetrics::new(&self.registry, &name);
         let sender = Sender::start(Arc::clone(&name), queue.clone(), endpoint, metrics);
-        let metrics = QueueMetrics::new(&self.registry, &name, &queue.stats());
-        self.members.insert(
-            name,
-            Member {
-                queue,
-                sender,
-                metrics,
-                url,
-            },
-        );
+        let member = Member {
+            queue,
+            sender,
+            config,
+        };
+        self.members.insert(name, member);
     }
 
     fn router(&self, config: &Config) -> Arc<Router> {
@@ -246,10 +269,12 @@ impl Fleet {
 }
 
 impl Member {
-    async fn stop(self) {
+    /// Stops sending and closes the queue. Answers what is in it then.
+    async fn stop(self, name: Arc<str>) -> (Arc<str>, Stats) {
         self.sender.stop().await;
         if let Err(error) = self.queue.close().await {
-            error!(queue = %self.url, %error, "queue did not close in order");
+            error!(route = %name, %error, "queue did not close in order");
         }
+        (name, self.queue.stats())
     }
 }

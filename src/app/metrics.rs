@@ -58,19 +58,20 @@ pub(super) struct QueueMetrics {
     oldest: Gauge,
     recovered: Gauge,
     segments: Gauge,
-    dropped: [Counter; 4],
+    dropped: [Counter; 5],
     corrupt: Counter,
     syncs: Counter,
     failed: Gauge,
+    /// What the queue said last. Its own counters begin at 0 each time it is opened.
+    last: Stats,
 }
 
 impl QueueMetrics {
-    /// `stats` are those of the queue as it was opened.
-    pub(super) fn new(registry: &Registry, route: &Arc<str>, stats: &Stats) -> Self {
+    pub(super) fn new(registry: &Registry, route: &Arc<str>) -> Self {
         let labels: &[(&'static str, &str)] = &[("route", route.as_ref())];
         let gauge = |name, help| registry.gauge(name, help, labels);
         let counter = |name, help| registry.counter(name, help, labels);
-        let metrics = Self {
+        Self {
             records: gauge(
                 "promrelay_queue_records",
                 "Blocks in the queue, those in flight included.",
@@ -89,14 +90,15 @@ impl QueueMetrics {
             ),
             recovered: gauge(
                 "promrelay_queue_recovered_samples",
-                "Samples that the queue held when it was opened.",
+                "Samples that the queue held already when it was first opened.",
             ),
             segments: gauge("promrelay_queue_segments", "Files of the queue."),
-            dropped: ["full", "age", "damaged", "purged"].map(|reason| {
+            dropped: ["full", "age", "damaged", "purged", "not_stored"].map(|reason| {
                 registry.counter(
                     "promrelay_queue_dropped_samples_total",
                     "Samples that left the queue unsent, by reason: full (on_full: drop_oldest), \
-                     age (max_age), damaged on disk, or purged by an operator.",
+                     age (max_age), damaged on disk, purged by an operator, or not_stored (the \
+                     disk was full or failed, and their senders were told so).",
                     &[("route", route.as_ref()), ("reason", reason)],
                 )
             }),
@@ -112,12 +114,19 @@ impl QueueMetrics {
                 "promrelay_queue_failed",
                 "1 if the queue refuses writes because its disk is full or failed.",
             ),
-        };
-        metrics.recovered.set(stats.queued.weight as f64);
-        metrics
+            last: Stats::default(),
+        }
     }
 
-    pub(super) fn refresh(&self, stats: &Stats) {
+    /// The queue was opened, for the first time or again.
+    pub(super) fn opened(&mut self, stats: &Stats) {
+        let known = self.last.queued.weight as f64;
+        self.recovered.increment(stats.queued.weight as f64 - known);
+        self.last = Stats::default();
+        self.refresh(stats);
+    }
+
+    pub(super) fn refresh(&mut self, stats: &Stats) {
         self.records.set(stats.queued.records as f64);
         self.samples.set(stats.queued.weight as f64);
         self.bytes.set(stats.disk_bytes as f64);
@@ -126,19 +135,31 @@ impl QueueMetrics {
             (seconds_since_epoch() - oldest_ms as f64 / 1000.0).max(0.0)
         });
         self.oldest.set(age);
-        for (counter, tally) in self.dropped.iter().zip([
-            &stats.dropped_full,
-            &stats.dropped_age,
-            &stats.lost,
-            &stats.purged,
-        ]) {
-            counter.absolute(tally.weight);
+        let dropped = dropped(stats).into_iter().zip(dropped(&self.last));
+        for (counter, (now, before)) in self.dropped.iter().zip(dropped) {
+            counter.increment(now.saturating_sub(before));
         }
-        self.corrupt.absolute(stats.corrupt_regions);
-        self.syncs.absolute(stats.syncs);
+        let grown = |now: u64, before: u64| now.saturating_sub(before);
+        let corrupt = grown(stats.corrupt_regions, self.last.corrupt_regions);
+        self.corrupt.increment(corrupt);
+        self.syncs.increment(grown(stats.syncs, self.last.syncs));
         let failed = stats.failed.is_some() || stats.disk_full;
         self.failed.set(f64::from(u8::from(failed)));
+        self.last = stats.clone();
     }
+}
+
+/// Samples that left a queue unsent, in the order of [`QueueMetrics::dropped`].
+fn dropped(stats: &Stats) -> [u64; 5] {
+    let Stats {
+        dropped_full,
+        dropped_age,
+        lost,
+        purged,
+        not_stored,
+        ..
+    } = stats;
+    [dropped_full, dropped_age, lost, purged, not_stored].map(|tally| tally.weight)
 }
 
 fn seconds_since_epoch() -> f64 {

@@ -22,7 +22,8 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use thiserror::Error;
 use tokio::time::{interval, timeout};
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{error, info, warn};
 
 use self::fleet::{Fleet, FleetError};
@@ -80,6 +81,9 @@ pub enum ReloadError {
     /// A route cannot be set up.
     #[error("cannot set up the routes")]
     Routes(#[from] FleetError),
+    /// It is too late for that.
+    #[error("the relay is stopping")]
+    Stopping,
 }
 
 /// A running relay.
@@ -101,6 +105,9 @@ struct Inner {
     fleet: tokio::sync::Mutex<Fleet>,
     /// The configuration in force, for the status pages.
     config_text: Mutex<String>,
+    /// A reload that has begun goes on to its end, whether or not somebody still waits for it.
+    reloads: TaskTracker,
+    stopping: CancellationToken,
 }
 
 impl App {
@@ -123,6 +130,8 @@ impl App {
             receiver: Arc::clone(&receiver),
             fleet: tokio::sync::Mutex::new(fleet),
             config_text: Mutex::new(config.text),
+            reloads: TaskTracker::new(),
+            stopping: CancellationToken::new(),
             options,
         });
         let admin = Admin::new(Arc::clone(&inner) as Arc<dyn Relay>, registry);
@@ -150,8 +159,11 @@ impl App {
     ///
     /// # Errors
     /// If the file has mistakes or a route cannot be set up; then nothing has changed.
+    ///
+    /// # Cancel safety
+    /// Once polled it goes on by itself.
     pub async fn reload(&self) -> Result<(), ReloadError> {
-        self.inner.reload().await
+        Arc::clone(&self.inner).start_reload().await
     }
 
     /// Stops in order; see the module. Nothing that was acknowledged is lost.
@@ -159,24 +171,30 @@ impl App {
         info!("stopping");
         drop(self.maintenance);
         self.admin.set_ready(false);
+        self.inner.stopping.cancel();
         if timeout(FINISH_REQUESTS, self.inner.receiver.stop())
             .await
             .is_err()
         {
             warn!("requests in hand did not finish; their senders will repeat them");
         }
-        let mut fleet = self.inner.fleet.lock().await;
-        if timeout(FINISH_SENDS, fleet.stop()).await.is_err() {
+        let sends = async { self.inner.fleet.lock().await.stop().await };
+        if timeout(FINISH_SENDS, sends).await.is_err() {
             warn!("sends in flight did not end; they will be repeated after the next start");
         }
-        drop(fleet);
         self.server.stop(CLOSE_CONNECTIONS).await;
         info!("stopped");
     }
 }
 
 impl Inner {
-    async fn reload(&self) -> Result<(), ReloadError> {
+    async fn start_reload(self: Arc<Self>) -> Result<(), ReloadError> {
+        let inner = Arc::clone(&self);
+        let reload = self.reloads.spawn(async move { inner.reload_now().await });
+        reload.await.unwrap_or(Err(ReloadError::Stopping))
+    }
+
+    async fn reload_now(&self) -> Result<(), ReloadError> {
         let result = self.try_reload().await;
         match &result {
             Ok(config) => {
@@ -195,6 +213,9 @@ impl Inner {
     async fn try_reload(&self) -> Result<Config, ReloadError> {
         let file = self.options.config_file.clone();
         let mut fleet = self.fleet.lock().await;
+        if self.stopping.is_cancelled() {
+            return Err(ReloadError::Stopping);
+        }
         let config = config::load(&file)?;
         let router = fleet.apply(&config).await?;
         // Routes that are gone take what requests in hand still bring them.
@@ -216,14 +237,13 @@ impl Inner {
 impl Relay for Inner {
     fn refresh_metrics(&self) {
         // While a reload holds the fleet the gauges keep what they last said.
-        if let Ok(fleet) = self.fleet.try_lock() {
+        if let Ok(mut fleet) = self.fleet.try_lock() {
             fleet.refresh_metrics();
         }
     }
 
-    fn reload(&self) -> BoxFuture<'_, Result<(), String>> {
-        let reload = Inner::reload(self);
-        reload
+    fn reload(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>> {
+        self.start_reload()
             .map(|result| result.map_err(|error| causes(&error)))
             .boxed()
     }

@@ -29,7 +29,7 @@ pub struct Counts {
 }
 
 /// A block as read back from a queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
     /// What it holds.
     pub counts: Counts,

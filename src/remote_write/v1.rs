@@ -48,6 +48,12 @@ pub enum DecodeError {
         #[source]
         source: WireError,
     },
+    /// Fields of the request that are not known here, more than are carried.
+    #[error("unknown fields are over the limit of {limit} bytes")]
+    Unknown {
+        /// The limit in bytes.
+        limit: usize,
+    },
     /// A series' labels are not acceptable.
     #[error("series {index} ({series}) has invalid labels")]
     Labels {

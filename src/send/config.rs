@@ -19,7 +19,7 @@ const MAX_LANES: u64 = 64;
 const SECRET_FILE_BYTES: u64 = 64 * 1024;
 
 /// Where and how a route's requests are sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The receiver.
     pub url: HttpUrl,
@@ -118,7 +118,7 @@ impl Default for MetadataConfig {
 }
 
 /// The credentials of a route.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Auth {
     /// None.
     #[default]
@@ -140,7 +140,7 @@ pub enum Auth {
 }
 
 /// Where a secret is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// In the configuration.
     Inline(Secret),
