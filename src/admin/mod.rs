@@ -1,5 +1,7 @@
 //! What operators ask a running relay: metrics, health, reload, status.
 
+mod targets;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +14,7 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
 
+use crate::scrape::Targets;
 use crate::telemetry::Registry;
 
 /// The content type of `/metrics`.
@@ -31,6 +34,9 @@ pub trait Relay: Send + Sync + 'static {
 
     /// Each route with its queue, for `/api/v1/status/routes`.
     fn routes(&self) -> Value;
+
+    /// What is scraped.
+    fn targets(&self) -> Targets;
 }
 
 /// The admin service. Ready from [`Admin::set_ready`] on until told otherwise.
@@ -67,6 +73,8 @@ impl Admin {
             .route("/api/v1/status/buildinfo", get(build_info))
             .route("/api/v1/status/config", get(config))
             .route("/api/v1/status/routes", get(routes))
+            .route("/api/v1/targets", get(targets::list))
+            .route("/api/v1/targets/metadata", get(targets::metadata))
             .with_state(Arc::clone(self))
     }
 }
@@ -89,6 +97,7 @@ async fn index() -> &'static str {
         "GET  /metrics                  metrics of the relay itself\n",
         "GET  /-/healthy  /-/ready      health\n",
         "POST /-/reload                 read the configuration file again\n",
+        "GET  /api/v1/targets           what is scraped, as Prometheus shows it\n",
         "GET  /api/v1/status/routes     routes and their queues\n",
         "GET  /api/v1/status/config     the configuration in force\n",
         "GET  /api/v1/status/buildinfo  the version\n",

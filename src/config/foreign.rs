@@ -131,7 +131,10 @@ pub(super) const KEYS: &[(&str, &[&str], Foreign)] = &[
     ),
     (
         "ScrapeConfig",
-        &["native_histogram_bucket_limit", "native_histogram_min_bucket_factor"],
+        &[
+            "native_histogram_bucket_limit",
+            "native_histogram_min_bucket_factor",
+        ],
         Fixed(&["0"], "promrelay does not reduce histograms yet"),
     ),
     (

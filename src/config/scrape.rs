@@ -22,7 +22,12 @@ pub(super) fn build(file: &File, root: &Node, findings: &Findings) -> Vec<JobCon
     for (entry, node) in file.scrape_configs.iter().zip(nodes) {
         let name = entry.job_name.as_str();
         if name.is_empty() {
-            note(findings, node, &["job_name"], "job_name is empty".to_owned());
+            note(
+                findings,
+                node,
+                &["job_name"],
+                "job_name is empty".to_owned(),
+            );
         } else if !names.insert(name) {
             let message = format!("found multiple scrape configs with job name {name:?}");
             note(findings, node, &["job_name"], message);

@@ -174,8 +174,7 @@ impl Cache {
     /// The series that the last scrape had and this one does not, each once.
     pub(super) fn ended(&self) -> Vec<Ended<'_>> {
         let mut told = HashSet::new();
-        let mut is_news =
-            |hash: u64| !self.tracked.contains(&hash) && told.insert(hash);
+        let mut is_news = |hash: u64| !self.tracked.contains(&hash) && told.insert(hash);
         let own = self.entries.values().filter_map(|entry| {
             let labels = entry.labels.as_deref().filter(|_| entry.was_there)?;
             Some((entry.labels_hash, labels, entry.kind))

@@ -177,7 +177,10 @@ impl Cycle {
                 not_stored += samples.max(1);
                 if let Some(suppressed) = self.job.metrics.failures_logged.permit() {
                     let (job, error) = (&self.job.config.job_name, causes(&error));
-                    warn!(job, suppressed, error, "samples of a scrape were not stored");
+                    warn!(
+                        job,
+                        suppressed, error, "samples of a scrape were not stored"
+                    );
                 }
             }
         }

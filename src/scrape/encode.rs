@@ -121,7 +121,11 @@ impl<'r> Outbound<'r> {
     }
 
     fn add_series(&mut self, labels: &[u8]) -> Result<(), DecodeError> {
-        put_bytes_header(&mut self.buffer, TIMESERIES, labels.len() + self.payload.len());
+        put_bytes_header(
+            &mut self.buffer,
+            TIMESERIES,
+            labels.len() + self.payload.len(),
+        );
         self.buffer.extend_from_slice(labels);
         self.buffer.extend_from_slice(&self.payload);
         if self.buffer.len() >= PIECE_BYTES {
@@ -183,7 +187,11 @@ pub(super) fn convert_histogram(
     timestamp_ms: i64,
 ) -> Option<wire::Histogram> {
     let is_float = exposed.is_float();
-    let hint = if is_gauge { ResetHint::Gauge } else { ResetHint::Unknown };
+    let hint = if is_gauge {
+        ResetHint::Gauge
+    } else {
+        ResetHint::Unknown
+    };
     let mut histogram = wire::Histogram {
         sum: exposed.sum,
         schema: exposed.schema,
@@ -197,14 +205,22 @@ pub(super) fn convert_histogram(
     let (negative, positive) = if is_float {
         histogram.count = Some(Count::CountFloat(exposed.count_float));
         histogram.zero_count = Some(ZeroCount::ZeroCountFloat(exposed.zero_count_float));
-        histogram.negative_counts.clone_from(&exposed.negative_count);
-        histogram.positive_counts.clone_from(&exposed.positive_count);
+        histogram
+            .negative_counts
+            .clone_from(&exposed.negative_count);
+        histogram
+            .positive_counts
+            .clone_from(&exposed.positive_count);
         (exposed.negative_count.len(), exposed.positive_count.len())
     } else {
         histogram.count = Some(Count::CountInt(exposed.count));
         histogram.zero_count = Some(ZeroCount::ZeroCountInt(exposed.zero_count));
-        histogram.negative_deltas.clone_from(&exposed.negative_delta);
-        histogram.positive_deltas.clone_from(&exposed.positive_delta);
+        histogram
+            .negative_deltas
+            .clone_from(&exposed.negative_delta);
+        histogram
+            .positive_deltas
+            .clone_from(&exposed.positive_delta);
         (exposed.negative_delta.len(), exposed.positive_delta.len())
     };
     let fit = buckets(&exposed.negative_span) == negative as u64

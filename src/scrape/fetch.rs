@@ -51,7 +51,11 @@ impl Fetcher {
     ) -> Self {
         let accept = accept_header(&config.protocols, config.escaping);
         let accept = HeaderValue::try_from(accept).expect("media types can stand in a header");
-        let encoding = if config.enable_compression { "gzip" } else { "identity" };
+        let encoding = if config.enable_compression {
+            "gzip"
+        } else {
+            "identity"
+        };
         let agent = concat!("promrelay/", env!("CARGO_PKG_VERSION"));
         let headers = [
             (ACCEPT, accept),
@@ -93,7 +97,9 @@ impl Fetcher {
         }
         let header = |name| {
             let value: Option<&HeaderValue> = response.headers().get(name);
-            value.and_then(|value| value.to_str().ok()).unwrap_or_default()
+            value
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
         };
         let is_gzip = header(CONTENT_ENCODING) == "gzip";
         let content_type = header(CONTENT_TYPE).to_owned();

@@ -100,7 +100,11 @@ pub(super) fn take(
     };
     Taken {
         deliveries,
-        success: if error.is_none() { Success::Yes } else { Success::No },
+        success: if error.is_none() {
+            Success::Yes
+        } else {
+            Success::No
+        },
         error,
         counts,
         duration,
@@ -122,11 +126,7 @@ pub(super) fn take_leave(
     outbound.finish()
 }
 
-fn tell_ends(
-    cache: &Cache,
-    outbound: &mut Outbound<'_>,
-    time_ms: i64,
-) -> Result<(), DecodeError> {
+fn tell_ends(cache: &Cache, outbound: &mut Outbound<'_>, time_ms: i64) -> Result<(), DecodeError> {
     for (labels, kind) in cache.ended() {
         outbound.add_end(labels, kind, time_ms)?;
     }
@@ -153,7 +153,10 @@ struct Intake<'i, 'c> {
 #[derive(Clone, Copy)]
 enum Value<'v> {
     Float(f64),
-    Histogram { histogram: &'v Histogram, is_gauge: bool },
+    Histogram {
+        histogram: &'v Histogram,
+        is_gauge: bool,
+    },
 }
 
 /// The labels of a series, or that it has no place in this scrape.
@@ -194,7 +197,9 @@ impl<'i, 'c> Intake<'i, 'c> {
             return Ok(());
         }
         let config = &self.context.job.config;
-        let fallback = config.fallback_protocol.map(super::protocol::Protocol::format);
+        let fallback = config
+            .fallback_protocol
+            .map(super::protocol::Protocol::format);
         let format = Format::from_content_type(&content_type)
             .or_else(|error| fallback.ok_or(ScrapeError::ContentType(error)))?;
         match format {
@@ -230,10 +235,15 @@ impl<'i, 'c> Intake<'i, 'c> {
                 };
                 self.take_sample(&sample.series, value)?;
             }
-            Entry::Type { metric, metric_type } => {
+            Entry::Type {
+                metric,
+                metric_type,
+            } => {
                 self.family_of(metric).metric_type = metric_type;
             }
-            Entry::Help { metric, text } => text.as_ref().clone_into(&mut self.family_of(metric).help),
+            Entry::Help { metric, text } => {
+                text.as_ref().clone_into(&mut self.family_of(metric).help)
+            }
             Entry::Unit { metric, unit } => unit.clone_into(&mut self.family_of(metric).unit),
             Entry::Comment(_) => {}
             Entry::Eof => {
@@ -320,7 +330,13 @@ impl<'i, 'c> Intake<'i, 'c> {
         }
         let Context { job, target, .. } = self.context;
         let scratch = &mut self.scratch;
-        let labelled = label(series, &target.labels, &job.config, &job.metric_rules, scratch)?;
+        let labelled = label(
+            series,
+            &target.labels,
+            &job.config,
+            &job.metric_rules,
+            scratch,
+        )?;
         let Some(set) = labelled else {
             self.cache.add_dropped(spelling);
             return Ok(Place::Nowhere);
@@ -344,16 +360,25 @@ impl<'i, 'c> Intake<'i, 'c> {
                 let written = self.outbound.add_float(labels, value, time_ms, exemplars);
                 return written.map(|()| Kind::Float).map_err(ScrapeError::Refused);
             }
-            Value::Histogram { histogram, is_gauge } => (histogram, is_gauge),
+            Value::Histogram {
+                histogram,
+                is_gauge,
+            } => (histogram, is_gauge),
         };
         let Some(converted) = convert_histogram(histogram, is_gauge, time_ms) else {
-            let name = series.labels().find(|label| label.name == crate::model::METRIC_NAME);
+            let name = series
+                .labels()
+                .find(|label| label.name == crate::model::METRIC_NAME);
             let name = name.map_or("", |label| label.value);
             return Err(ScrapeError::Histogram(name.to_owned()));
         };
         let written = self.outbound.add_histogram(labels, &converted, exemplars);
         written.map_err(ScrapeError::Refused)?;
-        Ok(if histogram.is_float() { Kind::FloatHistogram } else { Kind::Histogram })
+        Ok(if histogram.is_float() {
+            Kind::FloatHistogram
+        } else {
+            Kind::Histogram
+        })
     }
 
     /// Forgets the samples of a body that failed.

@@ -94,7 +94,12 @@ impl Family {
 
     fn hash(&self) -> u64 {
         let mut hash = Xxh3::new();
-        for text in [self.metric_type.as_str(), &self.metric, &self.help, &self.unit] {
+        for text in [
+            self.metric_type.as_str(),
+            &self.metric,
+            &self.help,
+            &self.unit,
+        ] {
             hash.update(text.as_bytes());
             hash.update(&[0xff]);
         }
@@ -135,7 +140,8 @@ impl Pages {
     /// Once in a while, when there are twice as many families as after the last time.
     fn forget_unheld(&mut self) {
         if self.by_hash.len() > 2 * self.kept + SPARE_FAMILIES {
-            self.by_hash.retain(|_, page| Arc::strong_count(&page.family) > 1);
+            self.by_hash
+                .retain(|_, page| Arc::strong_count(&page.family) > 1);
             self.kept = self.by_hash.len();
         }
     }

@@ -48,15 +48,17 @@ mod outlet;
 mod pool;
 mod protocol;
 mod report;
+mod selector;
 mod status;
 mod target;
+mod targets;
 
 #[cfg(test)]
 mod tests;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -64,12 +66,14 @@ use thiserror::Error;
 
 pub use config::{Defaults, JobConfig, Limits, ScrapeConfig};
 pub use protocol::{Escaping, Protocol};
+pub use selector::{InvalidSelector, Selector};
+pub use targets::{TargetState, Targets};
 
 use crate::discovery::{self, Discovery};
 use crate::route::Router;
 use crate::telemetry::Registry;
 use job::{Job, Shared};
-use pool::{Pool, View};
+use pool::Pool;
 
 /// How long a connection may idle until the next scrape.
 const IDLE_CONNECTION: Duration = Duration::from_mins(5);
@@ -103,7 +107,7 @@ pub enum StartError {
 pub struct Scraper {
     shared: Arc<Shared>,
     pools: BTreeMap<String, Pool>,
-    views: Arc<Mutex<Vec<Arc<View>>>>,
+    targets: Targets,
 }
 
 /// A job that has not begun to work, or goes on changed.
@@ -121,7 +125,7 @@ impl Scraper {
         Self {
             shared: Arc::new(Shared::new(router, registry.clone())),
             pools: BTreeMap::new(),
-            views: Arc::default(),
+            targets: Targets::default(),
         }
     }
 
@@ -165,7 +169,13 @@ impl Scraper {
             }
         }
         let views = self.pools.values().map(|pool| Arc::clone(pool.view()));
-        *self.views.lock().unwrap_or_else(PoisonError::into_inner) = views.collect();
+        self.targets.show(views.collect());
+    }
+
+    /// The targets, for whoever asks.
+    #[must_use]
+    pub fn targets(&self) -> Targets {
+        self.targets.clone()
     }
 
     /// Ends all scrapes and tells the ends of all series.

@@ -108,7 +108,9 @@ impl Pool {
             groups = discovery.targets();
             let found = groups.wait_for(|groups| !groups.is_empty());
             drop(timeout(FIRST_TARGETS, found).await);
-            std::mem::replace(&mut self.discovery, discovery).stop().await;
+            std::mem::replace(&mut self.discovery, discovery)
+                .stop()
+                .await;
         }
         let job = Some(job);
         self.jobs.send_replace(Input { job, groups });
@@ -193,7 +195,8 @@ impl Keeper {
             !targets.contains_key(hash) || !Arc::ptr_eq(&member.job, job)
         };
         let gone: Vec<_> = self.active.extract_if(.., is_kept).collect();
-        self.leaving.extend(gone.into_iter().map(|(_, member)| member));
+        self.leaving
+            .extend(gone.into_iter().map(|(_, member)| member));
         for (hash, target) in targets {
             match self.active.get_mut(&hash) {
                 Some(member) => member.shown.discovered = target.discovered,

@@ -83,14 +83,24 @@ pub(super) fn from_group(
     let mut scratch = Scratch::default();
     let targets = group.targets.iter();
     targets
-        .map(|own| build(discovered(own, &group.labels, job), job, rules, &mut scratch))
+        .map(|own| {
+            build(
+                discovered(own, &group.labels, job),
+                job,
+                rules,
+                &mut scratch,
+            )
+        })
         .collect()
 }
 
 /// The labels before relabelling.
 fn discovered(own: &Labels, group: &Labels, job: &JobConfig) -> Labels {
     let mut labels = group.clone();
-    labels.extend(own.iter().map(|(name, value)| (name.clone(), value.clone())));
+    labels.extend(
+        own.iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
     // An empty label is as good as none.
     labels.retain(|_, value| !value.is_empty());
     let mut default = |name: &str, value: String| {

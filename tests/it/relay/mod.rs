@@ -2,6 +2,8 @@
 
 mod delivery;
 mod documentation;
+mod exposer;
 mod harness;
 mod intake;
 mod reload;
+mod scraping;
