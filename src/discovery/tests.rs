@@ -10,6 +10,8 @@ use tokio::time::timeout;
 use super::{Configs, Discovery, TargetGroup};
 use crate::telemetry::Registry;
 
+mod network;
+
 type Groups = watch::Receiver<Arc<Vec<Arc<TargetGroup>>>>;
 
 fn start(yaml: &str, directory: &Path) -> (Discovery, Groups, Registry) {
