@@ -6,12 +6,14 @@
 //! `promrelay_discovery_failures_total` counts it.
 
 mod config;
+mod dns;
 mod file;
 mod glob;
 mod groups;
+mod http;
+mod kubernetes;
 mod metrics;
 mod publish;
-mod refresh;
 
 #[cfg(test)]
 mod tests;
@@ -20,15 +22,21 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::BoxFuture;
 use thiserror::Error;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-pub use config::{Configs, FileConfig, StaticConfig};
+pub use config::{Configs, DnsConfig, DnsType, FileConfig, HttpConfig, StaticConfig};
+pub use glob::Pattern;
+pub use kubernetes::{
+    AttachMetadata, KubernetesConfig, KubernetesError, Namespaces, Role, Selector,
+};
 
+use crate::http::client::BuildError;
 use crate::telemetry::Registry;
-use publish::{Board, Provider};
+use publish::Board;
 
 /// Names and values of labels; what begins with `__meta_` is gone after relabelling.
 pub type Labels = BTreeMap<String, String>;
@@ -49,7 +57,14 @@ pub struct TargetGroup {
 
 /// Why a discovery was not started.
 #[derive(Debug, Error)]
-pub enum StartError {}
+pub enum StartError {
+    /// The HTTP client of an entry of `http_sd_configs`.
+    #[error("cannot set up http_sd_configs")]
+    Http(#[source] BuildError),
+    /// An entry of `kubernetes_sd_configs`.
+    #[error("cannot set up kubernetes_sd_configs")]
+    Kubernetes(#[from] KubernetesError),
+}
 
 /// The running discovery of one scrape config.
 #[derive(Debug)]
@@ -73,22 +88,43 @@ impl Discovery {
         registry: &Registry,
     ) -> Result<Self, StartError> {
         let board = Arc::new(Board::new(job, registry));
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
-        let provider = |mechanism| board.provider(mechanism);
-        let spawn = |future: futures_util::future::BoxFuture<'static, ()>| {
-            let stop = stop.clone();
-            tasks.spawn(async move { stop.run_until_cancelled(future).await });
-        };
+        let mut runs: Vec<BoxFuture<'static, ()>> = Vec::new();
         if !configs.static_configs.is_empty() {
-            provider("static").replace(groups::of_static(&configs.static_configs));
+            let provider = board.provider("static");
+            provider.replace(groups::of_static(&configs.static_configs));
         }
         for config in &configs.file_sd_configs {
-            let provider: Provider = provider("file");
-            let run = file::run(config.clone(), base_directory.to_owned(), provider);
-            spawn(Box::pin(run));
+            let base = base_directory.to_owned();
+            runs.push(Box::pin(file::run(
+                config.clone(),
+                base,
+                board.provider("file"),
+            )));
+        }
+        for config in &configs.http_sd_configs {
+            let client = config
+                .client
+                .build(base_directory)
+                .map_err(StartError::Http)?;
+            let provider = board.provider("http");
+            runs.push(Box::pin(http::run(config.own.clone(), client, provider)));
+        }
+        for config in &configs.dns_sd_configs {
+            let provider = board.provider("dns");
+            runs.push(Box::pin(dns::run(config.clone(), Vec::new(), provider)));
+        }
+        for config in &configs.kubernetes_sd_configs {
+            let cluster = kubernetes::Cluster::new(config, base_directory)?;
+            let provider = board.provider("kubernetes");
+            runs.push(Box::pin(cluster.run(config.own.clone(), provider)));
         }
         let (sender, targets) = watch::channel(board.groups());
-        spawn(Box::pin(async move { board.publish(&sender).await }));
+        runs.push(Box::pin(async move { board.publish(&sender).await }));
+        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        for run in runs {
+            let stop = stop.clone();
+            tasks.spawn(async move { stop.run_until_cancelled(run).await });
+        }
         tasks.close();
         Ok(Self {
             targets,
@@ -114,5 +150,14 @@ impl Discovery {
 impl Drop for Discovery {
     fn drop(&mut self) {
         self.stop.cancel();
+    }
+}
+
+/// A host and a port in one, as Go joins them.
+fn host_port(host: &str, port: impl std::fmt::Display) -> String {
+    if host.contains(':') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
     }
 }

@@ -10,6 +10,8 @@ use tokio::time::timeout;
 use super::{Configs, Discovery, TargetGroup};
 use crate::telemetry::Registry;
 
+mod network;
+
 type Groups = watch::Receiver<Arc<Vec<Arc<TargetGroup>>>>;
 
 fn start(yaml: &str, directory: &Path) -> (Discovery, Groups, Registry) {
@@ -49,11 +51,11 @@ async fn static_targets_are_there_at_once() {
     discovery.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn files_are_followed_as_they_come_change_break_and_go() {
     let directory = tempfile::tempdir().unwrap();
     let path = |name: &str| directory.path().join(name);
-    let yaml = "file_sd_configs: [{files: ['t*.json', u.yml]}]";
+    let yaml = "file_sd_configs: [{files: ['t*.json', u.yml], refresh_interval: 20ms}]";
     let (discovery, mut targets, registry) = start(yaml, directory.path());
     std::fs::write(
         path("t1.json"),
@@ -90,7 +92,7 @@ async fn files_are_followed_as_they_come_change_break_and_go() {
     discovery.stop().await;
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn five_thousand_targets_come_as_one_list() {
     let directory = tempfile::tempdir().unwrap();
     let groups: Vec<_> = (0..5000)
