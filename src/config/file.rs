@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::http::client::WithClient;
 use crate::queue;
 use crate::receive;
 use crate::relabel::RuleConfig;
@@ -21,7 +22,7 @@ pub(super) struct File {
     pub(super) global: Global,
     pub(super) remote_write: Vec<RemoteWrite>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub(super) scrape_configs: Vec<ScrapeConfig>,
+    pub(super) scrape_configs: Vec<WithClient<ScrapeConfig>>,
     pub(super) receive: receive::Config,
     /// What routes' queues take where the route itself does not say.
     pub(super) queue: Queue,

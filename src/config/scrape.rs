@@ -6,6 +6,7 @@ use super::file::{File, Global};
 use super::routes::{note, value_at};
 use super::typed::Findings;
 use super::yaml::Node;
+use crate::http::client::WithClient;
 use crate::scrape::{Defaults, JobConfig, Limits, Protocol, ScrapeConfig};
 use crate::settings::Duration;
 
@@ -19,7 +20,7 @@ pub(super) fn build(file: &File, root: &Node, findings: &Findings) -> Vec<JobCon
     let nodes: Vec<_> = nodes.filter(|node| findings.reads(node)).collect();
     let mut names = BTreeSet::new();
     let mut jobs = Vec::new();
-    for (entry, node) in file.scrape_configs.iter().zip(nodes) {
+    for (WithClient { own: entry, client }, node) in file.scrape_configs.iter().zip(nodes) {
         let name = entry.job_name.as_str();
         if name.is_empty() {
             note(
@@ -33,7 +34,7 @@ pub(super) fn build(file: &File, root: &Node, findings: &Findings) -> Vec<JobCon
             note(findings, node, &["job_name"], message);
         }
         check_protocols(entry.scrape_protocols.as_deref(), node, findings);
-        let job = entry.clone().resolve(&defaults);
+        let job = entry.clone().resolve(client.clone(), &defaults);
         check_times(&job, entry, node, findings);
         jobs.push(job);
     }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::protocol::{Escaping, Protocol};
 use crate::discovery;
 use crate::exposition::protobuf::Histograms;
+use crate::http::client::{BesideClient, ClientConfig, WithClient, beside_client};
 use crate::relabel::RuleConfig;
 use crate::settings::{ByteSize, Duration};
 
@@ -72,6 +73,48 @@ pub struct ScrapeConfig {
     pub static_configs: Vec<discovery::StaticConfig>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub file_sd_configs: Vec<discovery::FileConfig>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub http_sd_configs: Vec<WithClient<discovery::HttpConfig>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub dns_sd_configs: Vec<discovery::DnsConfig>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub kubernetes_sd_configs: Vec<WithClient<discovery::KubernetesConfig>>,
+}
+
+impl BesideClient for ScrapeConfig {
+    const NAME: &'static str = "ScrapeConfig";
+    const KEYS: &'static [&'static str] = &beside_client::<30, 43>([
+        "job_name",
+        "scrape_interval",
+        "scrape_timeout",
+        "metrics_path",
+        "scheme",
+        "params",
+        "honor_labels",
+        "honor_timestamps",
+        "track_timestamps_staleness",
+        "scrape_protocols",
+        "fallback_scrape_protocol",
+        "metric_name_escaping_scheme",
+        "scrape_native_histograms",
+        "always_scrape_classic_histograms",
+        "extra_scrape_metrics",
+        "enable_compression",
+        "body_size_limit",
+        "sample_limit",
+        "label_limit",
+        "label_name_length_limit",
+        "label_value_length_limit",
+        "target_limit",
+        "keep_dropped_targets",
+        "relabel_configs",
+        "metric_relabel_configs",
+        "static_configs",
+        "file_sd_configs",
+        "http_sd_configs",
+        "dns_sd_configs",
+        "kubernetes_sd_configs",
+    ]);
 }
 
 /// What `global` says for all jobs; limits of 0 are none.
@@ -135,6 +178,7 @@ pub struct JobConfig {
     pub relabel_configs: Vec<RuleConfig>,
     pub metric_relabel_configs: Vec<RuleConfig>,
     pub discovery: discovery::Configs,
+    pub client: ClientConfig,
 }
 
 /// How a target is spoken to.
@@ -162,7 +206,7 @@ impl Scheme {
 impl ScrapeConfig {
     /// Decides what the entry leaves open. A timeout that nobody wrote is never above the interval.
     #[must_use]
-    pub fn resolve(self, defaults: &Defaults) -> JobConfig {
+    pub fn resolve(self, client: ClientConfig, defaults: &Defaults) -> JobConfig {
         let interval = given(self.scrape_interval).unwrap_or(defaults.scrape_interval);
         let timeout = given(self.scrape_timeout);
         let timeout = timeout.unwrap_or(defaults.scrape_timeout.min(interval));
@@ -206,7 +250,11 @@ impl ScrapeConfig {
             discovery: discovery::Configs {
                 static_configs: self.static_configs,
                 file_sd_configs: self.file_sd_configs,
+                http_sd_configs: self.http_sd_configs,
+                dns_sd_configs: self.dns_sd_configs,
+                kubernetes_sd_configs: self.kubernetes_sd_configs,
             },
+            client,
         }
     }
 

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use crate::exposition::protobuf::DecodeError;
 use crate::exposition::{ContentTypeError, ParseError};
+use crate::http::client::RequestError;
 use crate::remote_write::v1;
 
 /// Why a scrape failed.
@@ -21,7 +22,9 @@ pub(super) enum ScrapeError {
     #[error("cannot fetch the metrics")]
     Network(#[source] reqwest::Error),
     #[error("cannot prepare the request")]
-    Client(#[source] Box<dyn std::error::Error + Send + Sync>),
+    Client(#[source] RequestError),
+    #[error("cannot fetch the metrics")]
+    Redirects(#[source] RequestError),
     #[error("server returned HTTP status {0}")]
     Status(StatusCode),
     #[error("body size limit exceeded")]
@@ -58,7 +61,7 @@ impl ScrapeError {
             Self::Url(_) | Self::Client(_) => "request",
             Self::Connect(_) => "connect",
             Self::Timeout => "timeout",
-            Self::Network(_) => "network",
+            Self::Network(_) | Self::Redirects(_) => "network",
             Self::Status(_) => "status",
             Self::BodySize => "body_size_limit",
             Self::ContentType(_) => "content_type",

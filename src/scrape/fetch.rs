@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
-use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest::Response;
 use tokio::sync::Semaphore;
@@ -15,6 +15,7 @@ use url::Url;
 use super::config::JobConfig;
 use super::error::ScrapeError;
 use super::protocol::accept_header;
+use crate::http::client::{Client, RequestError};
 
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 /// How large a body may be where no `body_size_limit` says so, in bytes.
@@ -37,18 +38,14 @@ pub(super) struct Fetched {
 /// Fetches for the targets of one job.
 #[derive(Debug)]
 pub(super) struct Fetcher {
-    client: reqwest::Client,
+    client: Client,
     headers: HeaderMap,
     limit: u64,
     large_bodies: Arc<Semaphore>,
 }
 
 impl Fetcher {
-    pub(super) fn new(
-        client: reqwest::Client,
-        config: &JobConfig,
-        large_bodies: Arc<Semaphore>,
-    ) -> Self {
+    pub(super) fn new(client: Client, config: &JobConfig, large_bodies: Arc<Semaphore>) -> Self {
         let accept = accept_header(&config.protocols, config.escaping);
         let accept = HeaderValue::try_from(accept).expect("media types can stand in a header");
         let encoding = if config.enable_compression {
@@ -56,11 +53,9 @@ impl Fetcher {
         } else {
             "identity"
         };
-        let agent = concat!("promrelay/", env!("CARGO_PKG_VERSION"));
         let headers = [
             (ACCEPT, accept),
             (ACCEPT_ENCODING, HeaderValue::from_static(encoding)),
-            (USER_AGENT, HeaderValue::from_static(agent)),
         ];
         let limit = match config.limits.body_size.bytes() {
             0 => BODY_BYTES_MAX,
@@ -85,13 +80,12 @@ impl Fetcher {
     }
 
     async fn fetch_all(&self, url: &Url, limit: Duration) -> Result<Fetched, ScrapeError> {
+        let mut headers = self.headers.clone();
         let seconds = limit.as_secs_f64().to_string();
-        let request = self
-            .client
-            .get(url.clone())
-            .headers(self.headers.clone())
-            .header(TIMEOUT_HEADER, seconds);
-        let response = request.send().await.map_err(network_error)?;
+        let seconds = HeaderValue::try_from(seconds).expect("a number can stand in a header");
+        headers.insert(TIMEOUT_HEADER, seconds);
+        let response = self.client.get(url.as_str(), headers).await;
+        let response = response.map_err(request_error)?;
         if response.status() != StatusCode::OK {
             return Err(ScrapeError::Status(response.status()));
         }
@@ -126,6 +120,14 @@ impl Fetcher {
             }
         }
         Ok(bytes)
+    }
+}
+
+fn request_error(error: RequestError) -> ScrapeError {
+    match error {
+        RequestError::Send(error) => network_error(error),
+        error @ RequestError::Redirects => ScrapeError::Redirects(error),
+        error => ScrapeError::Client(error),
     }
 }
 

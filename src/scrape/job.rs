@@ -11,6 +11,7 @@ use super::fetch::{Fetcher, LARGE_BODIES_MAX};
 use super::metadata::Book;
 use super::metrics::JobMetrics;
 use super::outlet::Outlet;
+use crate::http::client::Client;
 use crate::relabel::Rules;
 use crate::route::Router;
 use crate::telemetry::Registry;
@@ -54,7 +55,7 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(config: JobConfig, client: reqwest::Client, shared: &Shared) -> Self {
+    pub(super) fn new(config: JobConfig, client: Client, shared: &Shared) -> Self {
         let large_bodies = Arc::clone(&shared.large_bodies);
         Self {
             target_rules: Rules::compile(&config.relabel_configs),

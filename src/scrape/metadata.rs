@@ -24,7 +24,7 @@ const SPARE_FAMILIES: usize = 1024;
 
 /// What is known of a metric family.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Family {
+pub(super) struct Family {
     /// The family's name.
     pub metric: String,
     /// Its type.

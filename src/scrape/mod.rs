@@ -59,7 +59,6 @@ mod tests;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::join_all;
 use thiserror::Error;
@@ -70,14 +69,11 @@ pub use selector::{InvalidSelector, Selector};
 pub use targets::{TargetState, Targets};
 
 use crate::discovery::{self, Discovery};
+use crate::http::client::BuildError;
 use crate::route::Router;
 use crate::telemetry::Registry;
 use job::{Job, Shared};
 use pool::Pool;
-
-/// How long a connection may idle until the next scrape.
-const IDLE_CONNECTION: Duration = Duration::from_mins(5);
-const REDIRECTS: usize = 10;
 
 /// Why scraping did not start; then nothing has changed.
 #[derive(Debug, Error)]
@@ -89,7 +85,7 @@ pub enum StartError {
         job: String,
         /// Why.
         #[source]
-        source: reqwest::Error,
+        source: BuildError,
     },
     /// A job's discovery cannot be set up.
     #[error("cannot set up the discovery of job {job}")]
@@ -195,7 +191,8 @@ impl Scraper {
             return Ok(None);
         }
         let name = &config.job_name;
-        let client = client().map_err(|source| StartError::Client {
+        let client = config.client.build(base_directory);
+        let client = client.map_err(|source| StartError::Client {
             job: name.clone(),
             source,
         })?;
@@ -219,12 +216,4 @@ impl Scraper {
 #[derive(Debug)]
 pub struct Preparation {
     recruits: Vec<(String, Option<Recruit>)>,
-}
-
-fn client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .pool_idle_timeout(IDLE_CONNECTION)
-        .redirect(reqwest::redirect::Policy::limited(REDIRECTS))
-        .no_proxy()
-        .build()
 }
