@@ -118,11 +118,8 @@ impl Cycle {
     }
 
     async fn fetch(&mut self) -> Result<Fetched, ScrapeError> {
-        self.job.check_target_limit()?;
-        let url = self.target.url.as_ref();
-        let url = url.map_err(|text| ScrapeError::Url(text.clone()))?;
         tokio::select! {
-            fetched = self.job.fetcher.fetch(url, self.target.timeout) => fetched,
+            fetched = self.job.fetch(&self.target) => fetched,
             _ = self.orders.wait_for(|order| *order == Order::End) => Err(ScrapeError::Stopped),
         }
     }

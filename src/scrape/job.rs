@@ -1,16 +1,19 @@
 //! A job as it runs: its configuration compiled, its HTTP client, its counters.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::Semaphore;
 
+use super::StartError;
 use super::config::JobConfig;
 use super::error::ScrapeError;
-use super::fetch::{Fetcher, LARGE_BODIES_MAX};
+use super::fetch::{Fetched, Fetcher, LARGE_BODIES_MAX};
 use super::metadata::Book;
 use super::metrics::JobMetrics;
 use super::outlet::Outlet;
+use super::target::Target;
 use crate::http::client::Client;
 use crate::relabel::Rules;
 use crate::route::Router;
@@ -48,14 +51,28 @@ pub(super) struct Job {
     pub(super) target_rules: Rules,
     /// `metric_relabel_configs`: which series, with which labels.
     pub(super) metric_rules: Rules,
-    pub(super) fetcher: Fetcher,
+    fetcher: Fetcher,
     pub(super) metrics: JobMetrics,
     /// How many targets there are.
     targets: AtomicU64,
 }
 
 impl Job {
-    pub(super) fn new(config: JobConfig, client: Client, shared: &Shared) -> Self {
+    /// Compiles `config`. Names of files begin at `base_directory`.
+    pub(super) fn start(
+        config: &JobConfig,
+        base_directory: &Path,
+        shared: &Shared,
+    ) -> Result<Self, StartError> {
+        let client = config.client.build(base_directory);
+        let client = client.map_err(|source| StartError::Client {
+            job: config.job_name.clone(),
+            source,
+        })?;
+        Ok(Self::new(config.clone(), client, shared))
+    }
+
+    fn new(config: JobConfig, client: Client, shared: &Shared) -> Self {
         let large_bodies = Arc::clone(&shared.large_bodies);
         Self {
             target_rules: Rules::compile(&config.relabel_configs),
@@ -67,12 +84,23 @@ impl Job {
         }
     }
 
+    /// Fetches what a target exposes, if the job may.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection; nothing else has happened.
+    pub(super) async fn fetch(&self, target: &Target) -> Result<Fetched, ScrapeError> {
+        self.check_target_limit()?;
+        let url = target.url.as_ref();
+        let url = url.map_err(|text| ScrapeError::Url(text.clone()))?;
+        self.fetcher.fetch(url, target.timeout).await
+    }
+
     pub(super) fn set_targets(&self, targets: usize) {
         self.targets.store(targets as u64, Ordering::Relaxed);
     }
 
     /// An error for every target of the job if there are more than `target_limit`.
-    pub(super) fn check_target_limit(&self) -> Result<(), ScrapeError> {
+    fn check_target_limit(&self) -> Result<(), ScrapeError> {
         let targets = self.targets.load(Ordering::Relaxed);
         let limit = self.config.limits.targets;
         if limit > 0 && targets > limit {

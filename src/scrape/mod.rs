@@ -46,6 +46,7 @@ mod metadata;
 mod metrics;
 mod outlet;
 mod pool;
+mod probe;
 mod protocol;
 mod report;
 mod selector;
@@ -64,6 +65,7 @@ use futures_util::future::join_all;
 use thiserror::Error;
 
 pub use config::{Defaults, JobConfig, Limits, ScrapeConfig};
+pub use probe::{Probe, probe};
 pub use protocol::{Escaping, Protocol};
 pub use selector::{InvalidSelector, Selector};
 pub use targets::{TargetState, Targets};
@@ -190,24 +192,14 @@ impl Scraper {
         if running.as_ref().is_some_and(|job| job.config == *config) {
             return Ok(None);
         }
-        let name = &config.job_name;
-        let client = config.client.build(base_directory);
-        let client = client.map_err(|source| StartError::Client {
-            job: name.clone(),
-            source,
-        })?;
         let keeps_discovery = running.is_some_and(|job| job.config.discovery == config.discovery);
         let discovery = if keeps_discovery {
             None
         } else {
             let registry = &self.shared.registry;
-            let started = Discovery::start(name, &config.discovery, base_directory, registry);
-            Some(started.map_err(|source| StartError::Discovery {
-                job: name.clone(),
-                source,
-            })?)
+            Some(start_discovery(config, base_directory, registry)?)
         };
-        let job = Arc::new(Job::new(config.clone(), client, &self.shared));
+        let job = Arc::new(Job::start(config, base_directory, &self.shared)?);
         Ok(Some(Recruit { job, discovery }))
     }
 }
@@ -216,4 +208,17 @@ impl Scraper {
 #[derive(Debug)]
 pub struct Preparation {
     recruits: Vec<(String, Option<Recruit>)>,
+}
+
+fn start_discovery(
+    config: &JobConfig,
+    base_directory: &Path,
+    registry: &Registry,
+) -> Result<Discovery, StartError> {
+    let name = &config.job_name;
+    let started = Discovery::start(name, &config.discovery, base_directory, registry);
+    started.map_err(|source| StartError::Discovery {
+        job: name.clone(),
+        source,
+    })
 }

@@ -167,6 +167,14 @@ impl Keeper {
                 () = changed_or_pending(&mut groups) => {}
             }
         }
+        let metrics = self
+            .active
+            .values()
+            .next()
+            .map(|member| Arc::clone(&member.job));
+        if let Some(job) = metrics {
+            job.metrics.synced(0, 0, 0);
+        }
         let members = self.active.into_values().chain(self.leaving);
         join_all(members.map(Member::end)).await;
     }

@@ -15,3 +15,4 @@ mod receivers;
 mod recorder;
 mod routes;
 mod samples;
+mod scraping;

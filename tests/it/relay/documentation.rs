@@ -37,13 +37,18 @@ async fn the_table_of_metrics_is_what_the_relay_exposes() {
     let relay = Relay::start(&format!(
         "remote_write:\n  - url: http://{address}/a\n    \
          queue_config: {{batch_send_deadline: 1ms}}\n    \
-         write_relabel_configs: [{{action: drop, source_labels: [x], regex: y}}]\n"
+         write_relabel_configs: [{{action: drop, source_labels: [x], regex: y}}]\n\
+         scrape_configs:\n  - {{job_name: j, scrape_interval: 50ms, static_configs: [{{targets: [{address}]}}]}}\n"
     ))
     .await;
     relay.write(vec![series("m", &[], 1, 1.0)]).await;
     wait_for("the sample", async || receiver.samples("/a").len() == 1).await;
     wait_for("its count", async || {
         relay.metric("promrelay_send_samples_total", &[]).await == 1
+    })
+    .await;
+    wait_for("a scrape", async || {
+        relay.metric("promrelay_scrape_scrapes_total", &[]).await > 0
     })
     .await;
     let (_, metrics) = relay.get("/metrics").await;
