@@ -13,7 +13,6 @@ use super::config::JobConfig;
 use super::intake::{self, Context};
 use super::job::{Job, Shared};
 use super::target::{self, Target, Verdict};
-use crate::discovery::Discovery;
 use crate::remote_write::v1;
 use crate::route::{Router, RouterMetrics};
 use crate::telemetry::{Registry, causes};
