@@ -129,6 +129,12 @@ impl Peer {
         self.process.ready(&url).await;
     }
 
+    /// Writes another configuration, and has promrelay read it at some time soon.
+    pub(crate) fn reconfigure(&self, config: &str) {
+        fs::write(self.directory.path().join("config.yml"), config).expect("a file is written");
+        self.process.hang_up();
+    }
+
     /// Ends it with SIGTERM and returns how it ended.
     pub(crate) async fn stop(self) -> ExitStatus {
         self.process.stop().await
