@@ -7,6 +7,7 @@
 //! `tests/run` installs them.
 
 mod crash;
+mod disk_full;
 mod equivalence;
 mod exposition;
 mod outage;
