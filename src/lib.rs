@@ -20,4 +20,5 @@ pub mod route;
 pub mod scrape;
 pub mod send;
 pub mod settings;
+pub mod store;
 pub mod telemetry;

@@ -8,6 +8,7 @@
 
 mod fleet;
 mod metrics;
+mod orphans;
 
 #[cfg(test)]
 mod tests;
@@ -34,6 +35,7 @@ use crate::http::{BindError, Server};
 use crate::queue::{DirectoryLock, LockError, lock_directory};
 use crate::receive::{ReceiveMetrics, Receiver};
 use crate::scrape::{self, Scraper, Targets};
+use crate::store::{Command, CommandError, api};
 use crate::telemetry::{Registry, causes};
 
 /// How long the ends of scraped series may take to be stored once the relay stops.
@@ -124,8 +126,8 @@ struct Inner {
     targets: Targets,
     /// The configuration in force, for the status pages.
     config_text: Mutex<String>,
-    /// A reload that has begun goes on to its end, whether or not somebody still waits for it.
-    reloads: TaskTracker,
+    /// A reload or command that has begun goes on to its end, whoever still waits for it.
+    tasks: TaskTracker,
     stopping: CancellationToken,
 }
 
@@ -140,6 +142,7 @@ impl App {
         let lock = lock_directory(&options.storage_path)?;
         let mut fleet = Fleet::new(options.storage_path.clone(), registry.clone());
         let router = fleet.apply(&config).await?;
+        fleet.find_orphans().await;
         metrics.reloaded(config.hash);
         let receive_metrics = ReceiveMetrics::new(&registry);
         let receiver = Receiver::new(config.receive.clone(), Arc::clone(&router), receive_metrics);
@@ -154,14 +157,19 @@ impl App {
             scraper: tokio::sync::Mutex::new(scraper),
             targets,
             config_text: Mutex::new(config.text),
-            reloads: TaskTracker::new(),
+            tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             options,
         });
-        let admin = Admin::new(Arc::clone(&inner) as Arc<dyn Relay>, registry);
+        let token = api::new_token();
+        let relay = Arc::clone(&inner) as Arc<dyn Relay>;
+        let admin = Admin::new(relay, registry, token.clone());
         let service = receiver.service().merge(admin.service());
         let server = Server::start(inner.options.listen_address, service)?;
         inner.scraper.lock().await.reload(jobs, router).await;
+        if let Err(error) = api::write(&inner.options.storage_path, server.address(), &token) {
+            warn!(%error, "`promrelay queue` will not find this relay");
+        }
         admin.set_ready(true);
         info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "started");
         let maintenance = AbortOnDropHandle::new(spawn_maintenance(Arc::clone(&inner)));
@@ -219,7 +227,7 @@ impl App {
 impl Inner {
     async fn start_reload(self: Arc<Self>) -> Result<(), ReloadError> {
         let inner = Arc::clone(&self);
-        let reload = self.reloads.spawn(async move { inner.reload_now().await });
+        let reload = self.tasks.spawn(async move { inner.reload_now().await });
         reload.await.unwrap_or(Err(ReloadError::Stopping))
     }
 
@@ -237,6 +245,11 @@ impl Inner {
             }
         }
         result.map(|_| ())
+    }
+
+    async fn execute_now(&self, command: Command) -> Result<Value, CommandError> {
+        let mut fleet = self.fleet.lock().await;
+        fleet.execute(command).await
     }
 
     async fn try_reload(&self) -> Result<Config, ReloadError> {
@@ -279,6 +292,18 @@ impl Relay for Inner {
     fn reload(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>> {
         self.start_reload()
             .map(|result| result.map_err(|error| causes(&error)))
+            .boxed()
+    }
+
+    fn execute(
+        self: Arc<Self>,
+        command: Command,
+    ) -> BoxFuture<'static, Result<Value, CommandError>> {
+        let inner = Arc::clone(&self);
+        let execution = async move { inner.execute_now(command).await };
+        let execution = self.tasks.spawn(execution);
+        execution
+            .map(|result| result.unwrap_or(Err(CommandError::Panicked)))
             .boxed()
     }
 

@@ -6,6 +6,8 @@ mod check;
 mod demo;
 mod explain;
 mod healthcheck;
+mod queue;
+mod queue_text;
 mod run;
 mod series;
 mod sink;
@@ -41,6 +43,8 @@ enum Command {
     Sink(sink::Arguments),
     /// See it work: the metrics of a `windows_exporter`, the relay and a sink, all on loopback.
     Demo(demo::Arguments),
+    /// List, show, replay, purge or move what waits on disk and what receivers refused.
+    Queue(queue::Arguments),
     /// Ask a running relay whether it is ready; for a container's HEALTHCHECK.
     Healthcheck(healthcheck::Arguments),
 }
@@ -54,6 +58,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Sink(arguments) => sink::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Queue(arguments) => queue::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
     };
     result.unwrap_or_else(|error| {

@@ -322,6 +322,8 @@ impl Writer {
                 warn!(segment = %path.display(), %error, "cannot delete a consumed segment");
             }
         }
+        // A reader that has one of them open lets it go.
+        self.shared.notify_reader();
     }
 
     fn save_progress(&mut self, progress: &Progress) {

@@ -109,6 +109,10 @@ impl Reader {
                 Plan::Read { first, offset, end } => self.load(first, offset, end),
                 Plan::Wait => {
                     self.reconcile();
+                    if !self.is_needed() {
+                        // A deleted file that is open still takes its space.
+                        self.block.file = None;
+                    }
                     self.changes.changed().await.ok()?;
                 }
                 Plan::Stop => return None,

@@ -57,6 +57,11 @@ impl Block {
         buffer.extend_from_slice(elements);
     }
 
+    /// Appends this block to `buffer`.
+    pub fn encode_into(&self, buffer: &mut Vec<u8>) {
+        Self::encode(self.counts, &self.elements, buffer);
+    }
+
     /// Reads a block; the elements share `bytes`' memory.
     ///
     /// # Errors

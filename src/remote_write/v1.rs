@@ -18,9 +18,11 @@ use super::wire::{
 use crate::model::Label;
 
 mod labels;
+mod split;
 
 use labels::LabelReader;
 pub use labels::{InvalidLabels, Limits};
+pub use split::{Piece, count, halve};
 
 /// `WriteRequest.timeseries`.
 pub const TIMESERIES: u32 = 1;

@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::rejection::RejectionConfig;
 use crate::settings::{Duration, HttpUrl, Secret, positive};
 
 /// The lanes of a route that says nothing of shards.
@@ -35,6 +36,8 @@ pub struct Config {
     pub queue_config: QueueConfig,
     /// Whether metadata is sent.
     pub metadata_config: MetadataConfig,
+    /// What follows when the receiver refuses a batch for good.
+    pub on_rejection: RejectionConfig,
 }
 
 /// `queue_config` of a `remote_write` entry: batches, lanes and retries.

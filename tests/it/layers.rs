@@ -13,7 +13,7 @@ const LAYERS: [&[&str]; 9] = [
     &["model", "http"],
     &["remote_write", "relabel"],
     &["exposition", "discovery", "send"],
-    &["route"],
+    &["route", "store"],
     &["receive", "scrape"],
     &["config", "admin"],
     &["app"],

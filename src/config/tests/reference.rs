@@ -11,6 +11,7 @@ use crate::http::client::BesideClient as _;
 use crate::receive;
 use crate::relabel::RuleConfig;
 use crate::scrape::ScrapeConfig;
+use crate::send::RejectionConfig;
 use crate::send::config::{MetadataConfig, QueueConfig};
 
 const REFERENCE: &str = "config/promrelay.yml";
@@ -126,6 +127,7 @@ fn the_reference_has_every_key_and_no_other() {
         "scrape_configs/0/file_sd_configs/0",
         known::<discovery::FileConfig>(),
     );
+    has("remote_write/0/on_rejection", known::<RejectionConfig>());
     has("queue", known::<Queue>());
     has("receive", known::<receive::Config>());
 }
@@ -146,11 +148,12 @@ fn the_reference_loads_and_states_the_defaults() {
         "remote_write/0/protobuf_message",
         "remote_write/0/queue_config",
         "remote_write/0/metadata_config",
+        "remote_write/0/on_rejection",
         "global/external_labels",
     ] {
         compared += compare(path, at(&reference, path), at(&defaults, path));
     }
-    assert!(compared >= 25, "{compared}");
+    assert!(compared >= 34, "{compared}");
 }
 
 /// Compares what is stated with what is in force, and says how many values that were.
@@ -159,6 +162,13 @@ fn compare(path: &str, stated: &Node, real: &Node) -> usize {
         (Content::Scalar(stated), Content::Scalar(real)) => {
             assert_eq!(stated, real, "the default of {path}");
             1
+        }
+        (Content::Sequence(stated), Content::Sequence(real)) => {
+            assert_eq!(stated.len(), real.len(), "the default of {path}");
+            let pairs = stated.iter().zip(real);
+            pairs
+                .map(|(stated, real)| compare(path, stated, real))
+                .sum()
         }
         (Content::Mapping(stated), Content::Mapping(_)) => {
             let compare = |(key, stated): &(Node, Node)| {

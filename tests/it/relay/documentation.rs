@@ -34,14 +34,22 @@ fn documented() -> BTreeMap<String, BTreeSet<String>> {
 async fn the_table_of_metrics_is_what_the_relay_exposes() {
     let receiver = Receiver::start();
     let address = receiver.address();
-    let relay = Relay::start(&format!(
+    let config = format!(
         "remote_write:\n  - url: http://{address}/a\n    \
          queue_config: {{batch_send_deadline: 1ms}}\n    \
-         write_relabel_configs: [{{action: drop, source_labels: [x], regex: y}}]\n\
-         scrape_configs:\n  - {{job_name: j, scrape_interval: 50ms, static_configs: [{{targets: [{address}]}}]}}\n"
-    ))
-    .await;
+         write_relabel_configs: [{{action: drop, source_labels: [x], regex: y}}]\n"
+    );
+    let scraped = format!(
+        "scrape_configs:\n  - {{job_name: j, scrape_interval: 50ms, \
+         static_configs: [{{targets: ['{address}']}}]}}\n"
+    );
+    // A route that leaves a queue behind.
+    let gone = "  - {name: gone, url: 'http://127.0.0.1:1/'}\n";
+    let relay = Relay::start(&format!("{config}{gone}{scraped}")).await;
+    let config = config + &scraped;
     relay.write(vec![series("m", &[], 1, 1.0)]).await;
+    relay.write_config(&config);
+    relay.reload().await;
     wait_for("the sample", async || receiver.samples("/a").len() == 1).await;
     wait_for("its count", async || {
         relay.metric("promrelay_send_samples_total", &[]).await == 1

@@ -5,5 +5,7 @@ mod documentation;
 mod exposer;
 mod harness;
 mod intake;
+mod queues;
+mod refusals;
 mod reload;
 mod scraping;
