@@ -7,7 +7,7 @@ use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Admin, success};
 use crate::scrape::{Selector, TargetState};
@@ -36,7 +36,8 @@ pub(super) async fn list(State(admin): State<Arc<Admin>>, Query(query): Query<Li
         _ => TargetState::Any,
     };
     let pool = query.scrape_pool.filter(|pool| !pool.is_empty());
-    success(&admin.relay.targets().list(state, pool.as_deref())).into_response()
+    let targets = admin.relay.targets();
+    answer(move || targets.list(state, pool.as_deref())).await
 }
 
 pub(super) async fn metadata(
@@ -55,7 +56,15 @@ pub(super) async fn metadata(
     };
     let metric = query.metric.filter(|metric| !metric.is_empty());
     let targets = admin.relay.targets();
-    success(&targets.metadata(&selector, metric.as_deref(), limit)).into_response()
+    answer(move || targets.metadata(&selector, metric.as_deref(), limit)).await
+}
+
+/// Puts an answer together away from the reactor: there can be thousands of targets.
+async fn answer(data: impl FnOnce() -> Value + Send + 'static) -> Response {
+    match tokio::task::spawn_blocking(data).await {
+        Ok(data) => success(&data).into_response(),
+        Err(_panicked) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
 }
 
 fn bad_data(error: &str) -> Response {

@@ -14,6 +14,9 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 /// How many more entries than at the last success are kept while scrapes fail.
 const SPARE_ENTRIES: usize = 1000;
 
+/// Up to so many entries a scrape is settled where it is closed: a tenth of a millisecond.
+const SETTLED_AT_ONCE: usize = 5000;
+
 /// What a sample is, and so what the marker of its series' end looks like.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
@@ -199,10 +202,13 @@ impl Cache {
     /// reached the queues: if not they are told once more after the next scrape.
     pub(super) fn close(&mut self, success: Success, told: Told) {
         self.closed = Some((success, told));
+        if self.entries.len() <= SETTLED_AT_ONCE {
+            self.settle();
+        }
     }
 
     /// Makes the scrape that was closed the last one. Takes time in proportion to the series, so
-    /// it is put off until the next scrape is worked on, away from the reactor.
+    /// with many it is put off until the next scrape is worked on, away from the reactor.
     fn settle(&mut self) {
         let Some((success, told)) = self.closed.take() else {
             return;

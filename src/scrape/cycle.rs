@@ -16,10 +16,11 @@ use tracing::{debug, warn};
 use super::cache::{Cache, Told};
 use super::error::ScrapeError;
 use super::fetch::Fetched;
-use super::intake::{self, Context, Taken};
+use super::intake;
 use super::job::{Job, Shared};
 use super::status::Status;
 use super::target::Target;
+use super::turn::{Context, Taken};
 use crate::route::Delivery;
 use crate::telemetry::causes;
 

@@ -115,9 +115,9 @@ impl<'r> Outbound<'r> {
     }
 
     /// Hands over the rest; what came of all pieces, in order.
-    pub(super) fn finish(mut self) -> Result<Vec<Delivery>, DecodeError> {
+    pub(super) fn finish(&mut self) -> Result<Vec<Delivery>, DecodeError> {
         self.hand_over()?;
-        Ok(self.deliveries)
+        Ok(std::mem::take(&mut self.deliveries))
     }
 
     fn add_series(&mut self, labels: &[u8]) -> Result<(), DecodeError> {

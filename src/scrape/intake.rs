@@ -4,68 +4,23 @@
 //! leaves no sample of the target, but the ends of the series that it had and the target's own.
 
 use std::sync::Arc;
-use std::time::Duration;
-
-use tokio::time::Instant;
 
 use super::cache::{Cache, Kind, Known, Occurrence, Spelling, Success, hash_labels};
 use super::encode::{Outbound, convert_histogram};
 use super::error::ScrapeError;
 use super::fetch::Fetched;
-use super::job::Job;
 use super::label::label;
-use super::metadata::{Book, Due, Family};
+use super::metadata::{Due, Family};
 use super::report;
-use super::target::Target;
+use super::turn::{Context, Counts, Taken};
 use crate::exposition::protobuf::{self, Histogram};
 use crate::exposition::{Entry, Format, Series, openmetrics, text};
 use crate::relabel::Scratch;
 use crate::remote_write::v1::{DecodeError, encode_labels};
-use crate::route::{Delivery, Router};
+use crate::route::Delivery;
 
 /// How far in the future a sample's own timestamp may lie.
 const AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
-
-/// What is scraped, and with what.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Context<'c> {
-    pub(super) job: &'c Job,
-    pub(super) target: &'c Target,
-    pub(super) book: &'c Book,
-    pub(super) router: &'c Arc<Router>,
-    /// The time of the scrape, in milliseconds since 1970.
-    pub(super) time_ms: i64,
-    pub(super) started: Instant,
-}
-
-/// What a scrape comes to.
-#[derive(Debug)]
-pub(super) struct Taken {
-    pub(super) deliveries: Vec<Delivery>,
-    pub(super) success: Success,
-    pub(super) error: Option<ScrapeError>,
-    pub(super) counts: Counts,
-    pub(super) duration: Duration,
-    /// What the target says of its metrics; `None` if the scrape failed.
-    pub(super) families: Option<Vec<Arc<Family>>>,
-}
-
-/// What is counted of a body.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Counts {
-    /// Samples in the body.
-    pub(super) scraped: u64,
-    /// Those that relabelling keeps.
-    pub(super) kept: u64,
-    /// Series that were not there before.
-    pub(super) series_added: u64,
-    /// Samples of a series that had one already.
-    pub(super) duplicates: u64,
-    /// Samples whose own timestamps are in the future.
-    pub(super) out_of_bounds: u64,
-    /// Decompressed; -1 if it was over the limit.
-    pub(super) body_bytes: i64,
-}
 
 /// Takes the body of a scrape, or notes that there is none.
 pub(super) fn take(
@@ -80,26 +35,31 @@ pub(super) fn take(
         intake.undo();
     }
     let counts = intake.counts;
-    let families = intake.families.take().filter(|_| error.is_none());
+    let families = intake.families.take();
     let mut outbound = intake.outbound;
-    let mut written = tell_ends(cache, &mut outbound, context.time_ms);
     let duration = context.started.elapsed();
-    let values = report::Values {
-        is_up: error.is_none(),
-        duration,
-        counts,
-    };
-    written = written.and_then(|()| report::write(&mut outbound, context, &values));
-    cache.is_reported = true;
-    let deliveries = match written.and_then(|()| outbound.finish()) {
-        Ok(deliveries) => deliveries,
-        Err(refused) => {
-            error.get_or_insert(ScrapeError::Refused(refused));
-            Vec::new()
+    let deliveries = loop {
+        let values = report::Values {
+            is_up: error.is_none(),
+            duration,
+            counts,
+        };
+        match tell(cache, &mut outbound, context, &values) {
+            Ok(deliveries) => break deliveries,
+            Err(refused) => {
+                outbound.clear();
+                cache.fail();
+                if error.replace(ScrapeError::Refused(refused)).is_some() {
+                    // Not even the target's own series are taken.
+                    break Vec::new();
+                }
+            }
         }
     };
+    cache.is_reported = true;
     Taken {
         deliveries,
+        families: families.filter(|_| error.is_none()),
         success: if error.is_none() {
             Success::Yes
         } else {
@@ -108,8 +68,19 @@ pub(super) fn take(
         error,
         counts,
         duration,
-        families,
     }
+}
+
+/// Adds the ends of series and the target's own, and hands all of it over.
+fn tell(
+    cache: &Cache,
+    outbound: &mut Outbound<'_>,
+    context: Context<'_>,
+    values: &report::Values,
+) -> Result<Vec<Delivery>, DecodeError> {
+    tell_ends(cache, outbound, context.time_ms)?;
+    report::write(outbound, context, values)?;
+    outbound.finish()
 }
 
 /// The ends of all series of a target that is scraped no more.

@@ -3,7 +3,7 @@
 use metrics::{Counter, Gauge, Histogram};
 
 use super::error::ScrapeError;
-use super::intake::Taken;
+use super::turn::Taken;
 use crate::telemetry::{RateLimit, Registry};
 
 const SCRAPES: &str = "promrelay_scrape_scrapes_total";

@@ -5,7 +5,8 @@
 //!
 //! 1. A block of `scrape_configs` that is moved here from Prometheus gives the same series: the
 //!    same targets, labels, timestamps to within a scrape, and staleness markers.
-//! 2. A scrape is stored as a whole or not at all, and the scrapes of a target in order.
+//! 2. A body is taken as a whole or not at all, and the scrapes of a target are stored in order;
+//!    one of more than 512 KiB encoded is stored in pieces, and a queue can take the first only.
 //! 3. A target costs only itself: one task, one request in flight, a bound on its time and bytes.
 //! 4. Nothing piles up: what a full queue does not take is counted, and the next scrape is made.
 //! 5. Each series that ends is told ended once: gone from a scrape, its target failing, its target
@@ -53,6 +54,7 @@ mod selector;
 mod status;
 mod target;
 mod targets;
+mod turn;
 
 #[cfg(test)]
 mod tests;

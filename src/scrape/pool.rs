@@ -64,7 +64,7 @@ struct Content {
 #[derive(Clone, Debug)]
 struct Shown {
     target: Arc<Target>,
-    discovered: Labels,
+    discovered: Arc<Labels>,
     status: Arc<Status>,
 }
 
@@ -159,7 +159,7 @@ impl Keeper {
                 break;
             };
             let found = Arc::clone(&groups.borrow_and_update());
-            self.sync(&job, &found);
+            self.sync(&job, found).await;
             tokio::select! {
                 changed = input.changed() => if changed.is_err() {
                     break;
@@ -180,23 +180,14 @@ impl Keeper {
     }
 
     /// Starts what is new and tells what is gone to leave.
-    fn sync(&mut self, job: &Arc<Job>, groups: &[Arc<TargetGroup>]) {
-        let mut content = Content::default();
-        let mut targets: BTreeMap<u64, Target> = BTreeMap::new();
-        let mut invalid = 0;
-        for group in groups {
-            for verdict in target::from_group(group, &job.config, &job.target_rules) {
-                match verdict {
-                    Ok(Verdict::Active(target)) => drop(targets.insert(target.hash, target)),
-                    Ok(Verdict::Dropped(labels)) => content.drop_target(labels, job),
-                    Err(error) => {
-                        invalid += 1;
-                        let (job, source) = (&job.config.job_name, &group.source);
-                        warn!(job, source, %error, "creating target failed");
-                    }
-                }
-            }
-        }
+    async fn sync(&mut self, job: &Arc<Job>, groups: Groups) {
+        let work = Arc::clone(job);
+        let built = tokio::task::spawn_blocking(move || build(&work, &groups)).await;
+        let Built {
+            targets,
+            mut content,
+            invalid,
+        } = built.expect("building targets does not panic");
         job.set_targets(targets.len());
         self.leaving.retain(|member| !member.task.is_finished());
         let is_kept = |hash: &u64, member: &mut Member| {
@@ -207,7 +198,7 @@ impl Keeper {
             .extend(gone.into_iter().map(|(_, member)| member));
         for (hash, target) in targets {
             match self.active.get_mut(&hash) {
-                Some(member) => member.shown.discovered = target.discovered,
+                Some(member) => member.shown.discovered = Arc::new(target.discovered),
                 None => self.add(job, target),
             }
         }
@@ -221,14 +212,14 @@ impl Keeper {
         *self.view.lock() = content;
     }
 
-    fn add(&mut self, job: &Arc<Job>, target: Target) {
+    fn add(&mut self, job: &Arc<Job>, mut target: Target) {
         let (orders, receiver) = watch::channel(Order::Scrape);
-        let (hash, discovered) = (target.hash, target.discovered.clone());
+        let (hash, discovered) = (target.hash, std::mem::take(&mut target.discovered));
         let predecessor = self.take_predecessor(job, &target);
         let status = predecessor.as_ref().map(|(_, status)| Arc::clone(status));
         let shown = Shown {
             target: Arc::new(target),
-            discovered,
+            discovered: Arc::new(discovered),
             status: status.unwrap_or_default(),
         };
         let cycle = Cycle {
@@ -270,6 +261,35 @@ impl Keeper {
         let task = member.task;
         Some((Predecessor { task, legacy }, member.shown.status))
     }
+}
+
+/// What target groups come to.
+#[derive(Debug, Default)]
+struct Built {
+    /// By their hashes, so that each is there once.
+    targets: BTreeMap<u64, Target>,
+    /// The dropped ones.
+    content: Content,
+    invalid: usize,
+}
+
+/// Builds the targets of all groups. Takes CPU in proportion to them.
+fn build(job: &Job, groups: &[Arc<TargetGroup>]) -> Built {
+    let mut built = Built::default();
+    for group in groups {
+        for verdict in target::from_group(group, &job.config, &job.target_rules) {
+            match verdict {
+                Ok(Verdict::Active(target)) => drop(built.targets.insert(target.hash, target)),
+                Ok(Verdict::Dropped(labels)) => built.content.drop_target(labels, job),
+                Err(error) => {
+                    built.invalid += 1;
+                    let (job, source) = (&job.config.job_name, &group.source);
+                    warn!(job, source, %error, "creating target failed");
+                }
+            }
+        }
+    }
+    built
 }
 
 impl Member {

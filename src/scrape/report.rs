@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::cache::Kind;
 use super::encode::Outbound;
-use super::intake::{Context, Counts};
+use super::turn::{Context, Counts};
 use crate::model::{Label, LabelSet, METRIC_NAME};
 use crate::remote_write::v1::{DecodeError, encode_labels};
 
