@@ -1,5 +1,7 @@
 //! What operators ask a running relay: metrics, health, reload, status.
 
+mod targets;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -12,6 +14,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use crate::scrape::Targets;
 use crate::settings::Secret;
 use crate::store::{Command, CommandError, api};
 use crate::telemetry::{Registry, causes};
@@ -40,6 +43,9 @@ pub trait Relay: Send + Sync + 'static {
         self: Arc<Self>,
         command: Command,
     ) -> BoxFuture<'static, Result<Value, CommandError>>;
+
+    /// What is scraped.
+    fn targets(&self) -> Targets;
 }
 
 /// The admin service. Ready from [`Admin::set_ready`] on until told otherwise.
@@ -80,6 +86,8 @@ impl Admin {
             .route("/api/v1/status/config", get(config))
             .route("/api/v1/status/routes", get(routes))
             .route(api::PATH, get(queues).post(execute))
+            .route("/api/v1/targets", get(targets::list))
+            .route("/api/v1/targets/metadata", get(targets::metadata))
             .with_state(Arc::clone(self))
     }
 }
@@ -102,6 +110,7 @@ async fn index() -> &'static str {
         "GET  /metrics                  metrics of the relay itself\n",
         "GET  /-/healthy  /-/ready      health\n",
         "POST /-/reload                 read the configuration file again\n",
+        "GET  /api/v1/targets           what is scraped, as Prometheus shows it\n",
         "GET  /api/v1/status/routes     routes and their queues\n",
         "GET  /api/v1/queues            the same, and queues that no route has\n",
         "GET  /api/v1/status/config     the configuration in force\n",

@@ -2,9 +2,9 @@
 //!
 //! Start: read the configuration, open the queues, bind, then serve. Reload: compile the new
 //! configuration completely, then swap it in; what does not change keeps its queue, its sender and
-//! its connections, and a file with a mistake changes nothing. Stop, in order: not ready, refuse
-//! new requests and finish those in hand, let the sends in flight end (what is queued stays on
-//! disk), close the queues, and the HTTP server last.
+//! its connections, and a file with a mistake changes nothing. Stop, in order: not ready, end the
+//! scrapes, refuse new requests and finish those in hand, let the sends in flight end (what is
+//! queued stays on disk), close the queues, and the HTTP server last.
 
 mod fleet;
 mod metrics;
@@ -14,7 +14,7 @@ mod orphans;
 mod tests;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -34,9 +34,12 @@ use crate::config::{self, Config, LoadError};
 use crate::http::{BindError, Server};
 use crate::queue::{DirectoryLock, LockError, lock_directory};
 use crate::receive::{ReceiveMetrics, Receiver};
+use crate::scrape::{self, Scraper, Targets};
 use crate::store::{Command, CommandError, api};
 use crate::telemetry::{Registry, causes};
 
+/// How long the ends of scraped series may take to be stored once the relay stops.
+const FINISH_SCRAPES: Duration = Duration::from_secs(5);
 /// How long requests in hand may take once the relay stops.
 const FINISH_REQUESTS: Duration = Duration::from_secs(10);
 /// How long sends in flight may take once the relay stops.
@@ -57,6 +60,13 @@ pub struct Options {
     pub storage_path: PathBuf,
 }
 
+impl Options {
+    /// Where names of files in the configuration begin.
+    fn directory(&self) -> &Path {
+        self.config_file.parent().unwrap_or(Path::new(""))
+    }
+}
+
 /// Why the relay did not start.
 #[derive(Debug, Error)]
 pub enum StartError {
@@ -69,6 +79,9 @@ pub enum StartError {
     /// A route cannot be set up.
     #[error("cannot set up the routes")]
     Routes(#[from] FleetError),
+    /// A job cannot be set up.
+    #[error("cannot set up scraping")]
+    Scrape(#[from] scrape::StartError),
     /// The address cannot be bound.
     #[error("cannot serve")]
     Bind(#[from] BindError),
@@ -86,6 +99,9 @@ pub enum ReloadError {
     /// It is too late for that.
     #[error("the relay is stopping")]
     Stopping,
+    /// A job cannot be set up.
+    #[error("cannot set up scraping")]
+    Scrape(#[from] scrape::StartError),
 }
 
 /// A running relay.
@@ -105,6 +121,9 @@ struct Inner {
     metrics: AppMetrics,
     receiver: Arc<Receiver>,
     fleet: tokio::sync::Mutex<Fleet>,
+    /// Locked after the fleet.
+    scraper: tokio::sync::Mutex<Scraper>,
+    targets: Targets,
     /// The configuration in force, for the status pages.
     config_text: Mutex<String>,
     /// A reload or command that has begun goes on to its end, whoever still waits for it.
@@ -126,12 +145,17 @@ impl App {
         fleet.find_orphans().await;
         metrics.reloaded(config.hash);
         let receive_metrics = ReceiveMetrics::new(&registry);
-        let receiver = Receiver::new(config.receive.clone(), router, receive_metrics);
+        let receiver = Receiver::new(config.receive.clone(), Arc::clone(&router), receive_metrics);
+        let scraper = Scraper::new(Arc::clone(&router), &registry);
+        let jobs = scraper.prepare(&config.scrape, options.directory())?;
+        let targets = scraper.targets();
         let inner = Arc::new(Inner {
             registry: registry.clone(),
             metrics,
             receiver: Arc::clone(&receiver),
             fleet: tokio::sync::Mutex::new(fleet),
+            scraper: tokio::sync::Mutex::new(scraper),
+            targets,
             config_text: Mutex::new(config.text),
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -145,6 +169,7 @@ impl App {
         if let Err(error) = api::write(&inner.options.storage_path, server.address(), &token) {
             warn!(%error, "`promrelay queue` will not find this relay");
         }
+        inner.scraper.lock().await.reload(jobs, router).await;
         admin.set_ready(true);
         info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "started");
         let maintenance = AbortOnDropHandle::new(spawn_maintenance(Arc::clone(&inner)));
@@ -180,6 +205,10 @@ impl App {
         drop(self.maintenance);
         self.admin.set_ready(false);
         self.inner.stopping.cancel();
+        let scrapes = async { self.inner.scraper.lock().await.stop().await };
+        if timeout(FINISH_SCRAPES, scrapes).await.is_err() {
+            warn!("scrapes in hand did not end; the ends of some series are not told");
+        }
         if timeout(FINISH_REQUESTS, self.inner.receiver.stop())
             .await
             .is_err()
@@ -230,12 +259,17 @@ impl Inner {
             return Err(ReloadError::Stopping);
         }
         let config = config::load(&file)?;
+        let mut scraper = self.scraper.lock().await;
+        let jobs = scraper.prepare(&config.scrape, self.options.directory())?;
         let router = fleet.apply(&config).await?;
         // Routes that are gone take what requests in hand still bring them.
-        let in_hand = self.receiver.reload(config.receive.clone(), router);
+        let in_hand = self
+            .receiver
+            .reload(config.receive.clone(), Arc::clone(&router));
         if timeout(FINISH_REQUESTS, in_hand).await.is_err() {
             warn!("requests in hand did not finish before the reload");
         }
+        scraper.reload(jobs, router).await;
         fleet.retire().await;
         let mut text = self
             .config_text
@@ -284,6 +318,10 @@ impl Relay for Inner {
         self.fleet
             .try_lock()
             .map_or(Value::Null, |fleet| fleet.status())
+    }
+
+    fn targets(&self) -> Targets {
+        self.targets.clone()
     }
 }
 

@@ -1,11 +1,12 @@
 //! `promrelay check`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::config::{self, LoadError, Problem};
+use crate::config::{self, Config, LoadError, Problem};
+use crate::scrape::{Probe, probe};
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
@@ -13,6 +14,9 @@ pub(super) struct Arguments {
     /// The configuration files.
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// Looks for the targets of each file, scrapes each once, and says what came.
+    #[arg(long)]
+    scrape: bool,
 }
 
 #[expect(
@@ -23,7 +27,12 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut fine = true;
     for file in &arguments.files {
         match config::load(file) {
-            Ok(config) => println!("{}: ok, {} routes", file.display(), config.routes.len()),
+            Ok(config) => {
+                println!("{}: ok, {} routes", file.display(), config.routes.len());
+                if arguments.scrape {
+                    fine &= scrape(file, &config);
+                }
+            }
             Err(LoadError::Problems(problems)) => {
                 fine = false;
                 print_problems(&problems);
@@ -39,6 +48,39 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
     } else {
         ExitCode::FAILURE
     }
+}
+
+/// Tries the targets of a file and says whether all went well.
+#[expect(
+    clippy::print_stdout,
+    reason = "the verdicts are what the command is for"
+)]
+fn scrape(file: &Path, config: &Config) -> bool {
+    let directory = file.parent().unwrap_or(Path::new(""));
+    let probes = super::runtime().and_then(|runtime| {
+        let probes = runtime.block_on(probe(&config.scrape, directory));
+        Ok(probes?)
+    });
+    let probes = match probes {
+        Ok(probes) => probes,
+        Err(error) => {
+            super::report(&error);
+            return false;
+        }
+    };
+    let mut fine = true;
+    for Probe { job, url, outcome } in probes {
+        match outcome {
+            Ok((scraped, kept)) => {
+                println!("{job} {url}: ok, {scraped} samples, {kept} after relabelling");
+            }
+            Err(error) => {
+                fine = false;
+                println!("{job} {url}: {error}");
+            }
+        }
+    }
+    fine
 }
 
 /// Prints each problem as `file:line:column: message` on stderr, as compilers do.

@@ -7,9 +7,11 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
+use crate::http::client::WithClient;
 use crate::queue;
 use crate::receive;
 use crate::relabel::RuleConfig;
+use crate::scrape::{Escaping, Protocol, ScrapeConfig};
 use crate::send::RejectionConfig;
 use crate::send::config::{MetadataConfig, QueueConfig};
 use crate::settings::{ByteSize, Duration, HttpUrl, Secret, positive};
@@ -20,12 +22,14 @@ use crate::settings::{ByteSize, Duration, HttpUrl, Secret, positive};
 pub(super) struct File {
     pub(super) global: Global,
     pub(super) remote_write: Vec<RemoteWrite>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) scrape_configs: Vec<WithClient<ScrapeConfig>>,
     pub(super) receive: receive::Config,
     /// What routes' queues take where the route itself does not say.
     pub(super) queue: Queue,
 }
 
-/// `global`: what concerns scraping and rules is read, so that the block pastes in, and unused.
+/// `global`. The interval of rules is read, so that the block pastes in, and unused.
 #[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Global {
@@ -36,6 +40,19 @@ pub(super) struct Global {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) evaluation_interval: Option<Duration>,
     pub(super) external_labels: BTreeMap<String, String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) scrape_protocols: Option<Vec<Protocol>>,
+    pub(super) metric_name_escaping_scheme: Escaping,
+    pub(super) scrape_native_histograms: bool,
+    pub(super) always_scrape_classic_histograms: bool,
+    pub(super) extra_scrape_metrics: bool,
+    pub(super) body_size_limit: ByteSize,
+    pub(super) sample_limit: u64,
+    pub(super) label_limit: u64,
+    pub(super) label_name_length_limit: u64,
+    pub(super) label_value_length_limit: u64,
+    pub(super) target_limit: u64,
+    pub(super) keep_dropped_targets: u64,
 }
 
 /// One entry of `remote_write`.

@@ -12,6 +12,7 @@ mod foreign;
 mod names;
 mod problem;
 mod routes;
+mod scrape;
 mod spelling;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 pub use problem::Problem;
 
+use crate::scrape::JobConfig;
 use crate::{receive, route};
 use environment::Environment;
 use file::File;
@@ -43,6 +45,8 @@ pub struct Config {
     pub external_labels: Vec<(String, String)>,
     /// The routes, in the file's order; their names are distinct.
     pub routes: Vec<route::Config>,
+    /// The jobs that are scraped, in the file's order; their names are distinct.
+    pub scrape: Vec<JobConfig>,
     /// Bounds on what comes in.
     pub receive: receive::Config,
     /// What is in force, defaults included, as YAML without secrets.
@@ -161,10 +165,12 @@ fn finish(mut file: File, root: &Node, name: &str, findings: &Findings) -> Confi
         entry.queue = entry.queue.or(file.queue);
     }
     let directory = Path::new(name).parent().unwrap_or(Path::new(""));
+    let scrape = scrape::build(&file, root, findings);
     let routes = routes::build(&mut file.remote_write, &nodes, directory, findings);
     Config {
         external_labels: labels,
         routes,
+        scrape,
         receive: file.receive.clone(),
         text: serde_yaml::to_string(&file).unwrap_or_default(),
         hash: hash(root),

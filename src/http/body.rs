@@ -99,3 +99,31 @@ pub async fn read_response(mut response: reqwest::Response, limit: usize) -> Str
     }
     String::from_utf8_lossy(&read).trim().to_owned()
 }
+
+/// A response's body. Memory is taken as bytes arrive, not as they are announced.
+///
+/// # Errors
+/// If it is over `limit` bytes or cut off.
+pub async fn read_response_bounded(
+    mut response: reqwest::Response,
+    limit: u64,
+) -> Result<Bytes, BodyError> {
+    if response
+        .content_length()
+        .is_some_and(|announced| announced > limit)
+    {
+        return Err(BodyError::TooLarge { limit });
+    }
+    let mut read = BytesMut::new();
+    loop {
+        let chunk = response.chunk().await;
+        let Some(chunk) = chunk.map_err(|error| BodyError::CutOff(error.without_url().into()))?
+        else {
+            return Ok(read.freeze());
+        };
+        if (read.len() + chunk.len()) as u64 > limit {
+            return Err(BodyError::TooLarge { limit });
+        }
+        read.extend_from_slice(&chunk);
+    }
+}

@@ -1,7 +1,8 @@
-//! The HTTP server, and reading bodies without trusting their length.
+//! The HTTP server, the client, and reading bodies without trusting their length.
 
 mod body;
+pub mod client;
 mod server;
 
-pub use body::{BodyError, read_bounded, read_response};
+pub use body::{BodyError, read_bounded, read_response, read_response_bounded};
 pub use server::{BindError, Server};

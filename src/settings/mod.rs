@@ -9,7 +9,7 @@ mod url;
 #[cfg(test)]
 mod tests;
 
-pub use duration::Duration;
+pub use duration::{Duration, InvalidDuration};
 pub use positive::positive;
 pub use secret::Secret;
 pub use size::ByteSize;

@@ -17,3 +17,4 @@ mod receivers;
 mod recorder;
 mod routes;
 mod samples;
+mod scraping;

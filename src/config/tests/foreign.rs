@@ -10,6 +10,9 @@ fn every_foreign_key_is_named_where_it_stands() {
             let entry = "remote_write: [{url: 'http://a/b'";
             let text = match *owner {
                 "File" => format!("{entry}}}]\n{key}: [1]\n"),
+                "ScrapeConfig" => {
+                    format!("{entry}}}]\nscrape_configs: [{{job_name: j, {key}: [1]}}]\n")
+                }
                 "Global" => format!("{entry}}}]\nglobal: {{{key}: [1]}}\n"),
                 "RemoteWrite" => format!("{entry}, {key}: [1]}}]\n"),
                 "QueueConfig" => format!("{entry}, queue_config: {{{key}: [1]}}}}]\n"),

@@ -6,8 +6,11 @@ use serde::forward_to_deserialize_any;
 use super::{accepted, repository_file};
 use crate::config::file::{Authorization, BasicAuth, File, Global, Queue, RemoteWrite};
 use crate::config::yaml::{self, Content, Node};
+use crate::discovery;
+use crate::http::client::BesideClient as _;
 use crate::receive;
 use crate::relabel::RuleConfig;
+use crate::scrape::ScrapeConfig;
 use crate::send::RejectionConfig;
 use crate::send::config::{MetadataConfig, QueueConfig};
 
@@ -114,6 +117,17 @@ fn the_reference_has_every_key_and_no_other() {
     has("remote_write/0/queue_config", known::<QueueConfig>());
     has("remote_write/0/metadata_config", known::<MetadataConfig>());
     has("remote_write/0/on_rejection", known::<RejectionConfig>());
+    let mut keys = ScrapeConfig::KEYS.to_vec();
+    keys.sort_unstable();
+    has("scrape_configs/0", keys);
+    has(
+        "scrape_configs/0/static_configs/0",
+        known::<discovery::StaticConfig>(),
+    );
+    has(
+        "scrape_configs/0/file_sd_configs/0",
+        known::<discovery::FileConfig>(),
+    );
     has("queue", known::<Queue>());
     has("receive", known::<receive::Config>());
 }

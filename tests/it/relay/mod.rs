@@ -2,8 +2,10 @@
 
 mod delivery;
 mod documentation;
+mod exposer;
 mod harness;
 mod intake;
 mod queues;
 mod refusals;
 mod reload;
+mod scraping;

@@ -1,0 +1,218 @@
+//! The HTTP client of whoever fetches something: Prometheus' `HTTPClientConfig`.
+//!
+//! Secrets and certificates are in the configuration or in files; the files are looked at again at
+//! most once a second, so that what is rotated needs no reload. Credentials stay with the host that
+//! a request was made for: redirects to others go without them, and so do redirects from https to
+//! http. Nothing of a secret gets into errors, logs or the status pages.
+//!
+//! One thing is not as in Prometheus: `server_name` is the name that the certificate must have, but
+//! the name that the server is asked for (SNI) remains the URL's host.
+
+mod check;
+mod config;
+mod credentials;
+mod inline;
+mod oauth2;
+#[cfg(test)]
+mod tests;
+mod tls;
+mod transport;
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::header::{AUTHORIZATION, LOCATION, USER_AGENT};
+use http::{HeaderMap, HeaderValue, StatusCode};
+use reqwest::Response;
+use thiserror::Error;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use url::Url;
+
+pub use config::{
+    Authorization, BasicAuth, ClientConfig, HeaderValues, OAuth2, TlsConfig, TlsVersion,
+};
+pub use inline::{BesideClient, WithClient, beside_client};
+pub use oauth2::TokenError;
+pub use tls::TlsError;
+pub use transport::BuildError;
+
+use credentials::Headers;
+use oauth2::Tokens;
+use transport::Transport;
+
+/// Redirects that are followed, as in Go.
+const MAX_REDIRECTS: usize = 10;
+/// How long what was read from files is taken for what they hold.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// Why a request was not answered.
+#[derive(Debug, Error)]
+pub enum RequestError {
+    /// The URL, or one that a redirect names, cannot be requested.
+    #[error("not a valid http or https URL")]
+    Url,
+    /// A file with a secret cannot be read.
+    #[error("cannot read the secret in {path}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// Certificates cannot be read again.
+    #[error("cannot read the certificates")]
+    Tls(#[source] TlsError),
+    /// A secret has characters that a header cannot have.
+    #[error("the credentials cannot stand in a header")]
+    Header,
+    /// There is no token.
+    #[error("cannot get an OAuth 2.0 token")]
+    Token(#[source] TokenError),
+    /// The server was not reached, or the connection broke.
+    #[error("cannot send the request")]
+    Send(#[source] reqwest::Error),
+    /// Redirects do not end.
+    #[error("stopped after {MAX_REDIRECTS} redirects")]
+    Redirects,
+}
+
+impl RequestError {
+    /// The URL can have a password in it, and is known to the caller.
+    fn send(error: reqwest::Error) -> Self {
+        Self::Send(error.without_url())
+    }
+}
+
+/// An HTTP client. Cheap to clone; clones share connections and tokens.
+#[derive(Clone)]
+pub struct Client {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    config: ClientConfig,
+    transport: Transport,
+    tokens: Option<Tokens>,
+    headers: Mutex<Option<(Instant, Headers)>>,
+}
+
+impl ClientConfig {
+    /// Makes a client. Names of files begin at `base_directory`.
+    ///
+    /// # Errors
+    /// If keys exclude each other, or certificates cannot be read or used. Secrets are read when
+    /// they are needed.
+    pub fn build(&self, base_directory: &Path) -> Result<Client, BuildError> {
+        self.check().map_err(BuildError::Config)?;
+        let config = self.clone().resolved(base_directory);
+        let tokens = match &config.oauth2 {
+            Some(oauth2) => Some(Tokens::new(
+                oauth2.clone(),
+                Transport::new(oauth2.client())?,
+            )),
+            None => None,
+        };
+        let transport = Transport::new(config.clone())?;
+        let headers = Mutex::default();
+        let shared = Arc::new(Shared {
+            config,
+            transport,
+            tokens,
+            headers,
+        });
+        Ok(Client { shared })
+    }
+}
+
+impl Client {
+    /// Requests `url`, with `headers` of the caller's and those of the configuration, and follows
+    /// redirects if it may. There is no timeout but on connecting (30 s): the caller has one around
+    /// this and around reading the body, which is not decompressed.
+    ///
+    /// # Errors
+    /// If there is no answer. An answer with any status is none.
+    ///
+    /// # Cancel safety
+    /// Dropping the future closes the connection that it used.
+    pub async fn get(&self, url: &str, headers: HeaderMap) -> Result<Response, RequestError> {
+        let mut own = self.headers().await?;
+        if let Some(tokens) = &self.shared.tokens {
+            own.secret.insert(AUTHORIZATION, tokens.header().await?);
+        }
+        let client = self.shared.transport.client().await?;
+        let first = parse(url)?;
+        let mut url = first.clone();
+        for _ in 0..=MAX_REDIRECTS {
+            let mut all = headers.clone();
+            append(&mut all, &own.open);
+            if stays(&first, &url) {
+                append(&mut all, &own.secret);
+            }
+            let agent = concat!("promrelay/", env!("CARGO_PKG_VERSION"));
+            all.entry(USER_AGENT)
+                .or_insert(HeaderValue::from_static(agent));
+            let sent = client.get(url.clone()).headers(all).send().await;
+            let response = sent.map_err(RequestError::send)?;
+            let target = response.headers().get(LOCATION);
+            if !self.shared.config.follow_redirects || !is_redirect(response.status()) {
+                return Ok(response);
+            }
+            let Some(target) = target else {
+                return Ok(response);
+            };
+            let joined = target
+                .to_str()
+                .ok()
+                .and_then(|target| url.join(target).ok());
+            url = parse(joined.ok_or(RequestError::Url)?.as_str())?;
+        }
+        Err(RequestError::Redirects)
+    }
+
+    async fn headers(&self) -> Result<Headers, RequestError> {
+        let mut known = self.shared.headers.lock().await;
+        let config = &self.shared.config;
+        if let Some((read, headers)) = &*known
+            && (read.elapsed() < FRESH || !credentials::has_files(config))
+        {
+            return Ok(headers.clone());
+        }
+        let headers = Headers::read(config).await?;
+        *known = Some((Instant::now(), headers.clone()));
+        Ok(headers)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.debug_struct("Client").finish_non_exhaustive()
+    }
+}
+
+fn append(all: &mut HeaderMap, more: &HeaderMap) {
+    for (name, value) in more {
+        all.append(name, value.clone());
+    }
+}
+
+fn parse(url: &str) -> Result<Url, RequestError> {
+    let url = Url::parse(url).ok().ok_or(RequestError::Url)?;
+    match url.scheme() {
+        "http" | "https" => Ok(url),
+        _ => Err(RequestError::Url),
+    }
+}
+
+/// Whether a redirect from `first` to `url` may have the credentials.
+fn stays(first: &Url, url: &Url) -> bool {
+    first.host_str() == url.host_str() && (first.scheme() == "http" || url.scheme() == "https")
+}
+
+fn is_redirect(status: StatusCode) -> bool {
+    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
+}

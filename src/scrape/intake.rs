@@ -1,0 +1,389 @@
+//! From a body to samples for the routes: parse, label, encode, compare with the scrape before.
+//!
+//! All of it takes CPU and waits for nothing. A body is taken as a whole or not at all: what fails
+//! leaves no sample of the target, but the ends of the series that it had and the target's own.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::cache::{Cache, Kind, Known, Occurrence, Spelling, Success, hash_labels};
+use super::encode::{Outbound, convert_histogram};
+use super::error::ScrapeError;
+use super::fetch::Fetched;
+use super::job::Job;
+use super::label::label;
+use super::metadata::{Book, Due, Family};
+use super::report;
+use super::target::Target;
+use crate::exposition::protobuf::{self, Histogram};
+use crate::exposition::{Entry, Format, Series, openmetrics, text};
+use crate::relabel::Scratch;
+use crate::remote_write::v1::{DecodeError, encode_labels};
+use crate::route::{Delivery, Router};
+
+/// How far in the future a sample's own timestamp may lie.
+const AHEAD_MAX_MS: i64 = 10 * 60 * 1000;
+
+/// What is scraped, and with what.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Context<'c> {
+    pub(super) job: &'c Job,
+    pub(super) target: &'c Target,
+    pub(super) book: &'c Book,
+    pub(super) router: &'c Arc<Router>,
+    /// The time of the scrape, in milliseconds since 1970.
+    pub(super) time_ms: i64,
+    pub(super) started: Instant,
+}
+
+/// What a scrape comes to.
+#[derive(Debug)]
+pub(super) struct Taken {
+    pub(super) deliveries: Vec<Delivery>,
+    pub(super) success: Success,
+    pub(super) error: Option<ScrapeError>,
+    pub(super) counts: Counts,
+    pub(super) duration: Duration,
+    /// What the target says of its metrics; `None` if the scrape failed.
+    pub(super) families: Option<Vec<Arc<Family>>>,
+}
+
+/// What is counted of a body.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Counts {
+    /// Samples in the body.
+    pub(super) scraped: u64,
+    /// Those that relabelling keeps.
+    pub(super) kept: u64,
+    /// Series that were not there before.
+    pub(super) series_added: u64,
+    /// Samples of a series that had one already.
+    pub(super) duplicates: u64,
+    /// Samples whose own timestamps are in the future.
+    pub(super) out_of_bounds: u64,
+    /// Decompressed; -1 if it was over the limit.
+    pub(super) body_bytes: i64,
+}
+
+/// Takes the body of a scrape, or notes that there is none.
+pub(super) fn take(
+    context: Context<'_>,
+    cache: &mut Cache,
+    fetched: Result<Fetched, ScrapeError>,
+) -> Taken {
+    cache.begin();
+    let mut intake = Intake::new(context, cache);
+    let mut error = intake.take_body(fetched).err();
+    if error.is_some() {
+        intake.undo();
+    }
+    let counts = intake.counts;
+    let families = intake.families.take().filter(|_| error.is_none());
+    let mut outbound = intake.outbound;
+    let mut written = tell_ends(cache, &mut outbound, context.time_ms);
+    let duration = context.started.elapsed();
+    let values = report::Values {
+        is_up: error.is_none(),
+        duration,
+        counts,
+    };
+    written = written.and_then(|()| report::write(&mut outbound, context, &values));
+    cache.is_reported = true;
+    let deliveries = match written.and_then(|()| outbound.finish()) {
+        Ok(deliveries) => deliveries,
+        Err(refused) => {
+            error.get_or_insert(ScrapeError::Refused(refused));
+            Vec::new()
+        }
+    };
+    Taken {
+        deliveries,
+        success: if error.is_none() {
+            Success::Yes
+        } else {
+            Success::No
+        },
+        error,
+        counts,
+        duration,
+        families,
+    }
+}
+
+/// The ends of all series of a target that is scraped no more.
+pub(super) fn take_leave(
+    context: Context<'_>,
+    cache: &mut Cache,
+) -> Result<Vec<Delivery>, DecodeError> {
+    cache.begin();
+    let mut outbound = Outbound::new(context.router);
+    tell_ends(cache, &mut outbound, context.time_ms)?;
+    if cache.is_reported {
+        report::write_ends(&mut outbound, context)?;
+    }
+    outbound.finish()
+}
+
+fn tell_ends(cache: &Cache, outbound: &mut Outbound<'_>, time_ms: i64) -> Result<(), DecodeError> {
+    for (labels, kind) in cache.ended() {
+        outbound.add_end(labels, kind, time_ms)?;
+    }
+    Ok(())
+}
+
+/// One body on its way.
+struct Intake<'i, 'c> {
+    context: Context<'c>,
+    cache: &'i mut Cache,
+    outbound: Outbound<'c>,
+    counts: Counts,
+    scratch: Scratch,
+    block: Vec<u8>,
+    /// The family that the current lines are about.
+    family: Family,
+    families: Option<Vec<Arc<Family>>>,
+    due: Vec<Arc<Family>>,
+    /// Samples that count for `sample_limit`.
+    appended: u64,
+}
+
+/// The value of a sample.
+#[derive(Clone, Copy)]
+enum Value<'v> {
+    Float(f64),
+    Histogram {
+        histogram: &'v Histogram,
+        is_gauge: bool,
+    },
+}
+
+/// The labels of a series, or that it has no place in this scrape.
+enum Place {
+    Nowhere,
+    New,
+    Known { hash: u64, occurrence: Occurrence },
+}
+
+impl<'i, 'c> Intake<'i, 'c> {
+    fn new(context: Context<'c>, cache: &'i mut Cache) -> Self {
+        Self {
+            context,
+            cache,
+            outbound: Outbound::new(context.router),
+            counts: Counts::default(),
+            scratch: Scratch::default(),
+            block: Vec::new(),
+            family: Family::default(),
+            families: None,
+            due: Vec::new(),
+            appended: 0,
+        }
+    }
+
+    fn take_body(&mut self, fetched: Result<Fetched, ScrapeError>) -> Result<(), ScrapeError> {
+        let body = fetched.and_then(|fetched| {
+            let content_type = fetched.content_type.clone();
+            Ok((fetched.decompress()?, content_type))
+        });
+        if let Err(ScrapeError::BodySize) = body {
+            self.counts.body_bytes = -1;
+        }
+        let (body, content_type) = body?;
+        self.counts.body_bytes = i64::try_from(body.len()).unwrap_or(i64::MAX);
+        self.families = Some(Vec::new());
+        if body.is_empty() {
+            return Ok(());
+        }
+        let config = &self.context.job.config;
+        let fallback = config
+            .fallback_protocol
+            .map(super::protocol::Protocol::format);
+        let format = Format::from_content_type(&content_type)
+            .or_else(|error| fallback.ok_or(ScrapeError::ContentType(error)))?;
+        match format {
+            Format::Text => {
+                let mut parser = text::Parser::new(&body);
+                while self.take_entry(parser.next_entry()?)? {}
+            }
+            Format::OpenMetrics => {
+                let mut parser = openmetrics::Parser::new(&body);
+                while self.take_entry(parser.next_entry()?)? {}
+            }
+            Format::Protobuf => {
+                let mut parser = protobuf::Parser::new(&body, config.histograms);
+                while self.take_entry(parser.next_entry()?)? {}
+            }
+        }
+        let limit = config.limits.samples;
+        if limit > 0 && self.appended > limit {
+            return Err(ScrapeError::SampleLimit);
+        }
+        self.write_metadata();
+        Ok(())
+    }
+
+    /// Whether another entry follows.
+    fn take_entry(&mut self, entry: Entry<'_>) -> Result<bool, ScrapeError> {
+        match entry {
+            Entry::Series(series) => self.take_sample(&series, Value::Float(series.value))?,
+            Entry::Histogram(sample) => {
+                let value = Value::Histogram {
+                    histogram: sample.histogram,
+                    is_gauge: sample.is_gauge,
+                };
+                self.take_sample(&sample.series, value)?;
+            }
+            Entry::Type {
+                metric,
+                metric_type,
+            } => {
+                self.family_of(metric).metric_type = metric_type;
+            }
+            Entry::Help { metric, text } => {
+                text.as_ref().clone_into(&mut self.family_of(metric).help)
+            }
+            Entry::Unit { metric, unit } => unit.clone_into(&mut self.family_of(metric).unit),
+            Entry::Comment(_) => {}
+            Entry::Eof => {
+                self.finish_family();
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// The family named `metric`, which the next lines are about.
+    fn family_of(&mut self, metric: &str) -> &mut Family {
+        if self.family.metric != metric {
+            self.finish_family();
+            self.family.restart(metric);
+        }
+        &mut self.family
+    }
+
+    fn finish_family(&mut self) {
+        if self.family.metric.is_empty() {
+            return;
+        }
+        let (family, due) = self.context.book.enter(&self.family, self.context.started);
+        if due == Due::Now {
+            self.due.push(Arc::clone(&family));
+        }
+        self.families.get_or_insert_default().push(family);
+        self.family.metric.clear();
+    }
+
+    fn write_metadata(&mut self) {
+        for family in &self.due {
+            family.encode(self.outbound.buffer());
+        }
+        let due = self.due.iter().map(AsRef::as_ref);
+        self.context.book.written(due, self.context.started);
+    }
+
+    fn take_sample(&mut self, series: &Series<'_>, value: Value<'_>) -> Result<(), ScrapeError> {
+        self.counts.scraped += 1;
+        let config = &self.context.job.config;
+        let spelling = Spelling::of(series.exposed);
+        let own_time = series.timestamp_ms.filter(|_| config.honor_timestamps);
+        let place = self.place(spelling, series)?;
+        let (is_new, hash, occurrence) = match place {
+            Place::Nowhere => return Ok(()),
+            Place::New => (true, hash_labels(&self.block), Occurrence::First),
+            Place::Known { hash, occurrence } => (false, hash, occurrence),
+        };
+        self.counts.kept += 1;
+        let again = occurrence == Occurrence::Again || self.cache.is_tracked(hash);
+        if own_time.is_none() && again {
+            self.counts.duplicates += 1;
+            return Ok(());
+        }
+        self.appended += 1;
+        if config.limits.samples > 0 && self.appended > config.limits.samples {
+            // Go on for the counts; the scrape fails at its end.
+            return Ok(());
+        }
+        if own_time.is_some_and(|time| time > self.context.time_ms.saturating_add(AHEAD_MAX_MS)) {
+            self.counts.out_of_bounds += 1;
+            return Ok(());
+        }
+        if is_new {
+            self.cache.add_series(spelling, &self.block, hash);
+            self.counts.series_added += 1;
+        }
+        let time_ms = own_time.unwrap_or(self.context.time_ms);
+        let kind = self.write_sample(spelling, series, value, time_ms)?;
+        if own_time.is_none() || config.track_timestamps_staleness {
+            self.cache.track(spelling, kind);
+        }
+        Ok(())
+    }
+
+    /// Finds the labels of a series; those of a new one are in `block`.
+    fn place(&mut self, spelling: Spelling, series: &Series<'_>) -> Result<Place, ScrapeError> {
+        match self.cache.look_up(spelling) {
+            Known::Dropped => return Ok(Place::Nowhere),
+            Known::Series { hash, occurrence } => return Ok(Place::Known { hash, occurrence }),
+            Known::New => {}
+        }
+        let Context { job, target, .. } = self.context;
+        let scratch = &mut self.scratch;
+        let labelled = label(
+            series,
+            &target.labels,
+            &job.config,
+            &job.metric_rules,
+            scratch,
+        )?;
+        let Some(set) = labelled else {
+            self.cache.add_dropped(spelling);
+            return Ok(Place::Nowhere);
+        };
+        self.block.clear();
+        encode_labels(set.iter(), &mut self.block);
+        Ok(Place::New)
+    }
+
+    fn write_sample(
+        &mut self,
+        spelling: Spelling,
+        series: &Series<'_>,
+        value: Value<'_>,
+        time_ms: i64,
+    ) -> Result<Kind, ScrapeError> {
+        let labels = self.cache.labels(spelling).unwrap_or_default();
+        let exemplars = series.exemplars().iter();
+        let (histogram, is_gauge) = match value {
+            Value::Float(value) => {
+                let written = self.outbound.add_float(labels, value, time_ms, exemplars);
+                return written.map(|()| Kind::Float).map_err(ScrapeError::Refused);
+            }
+            Value::Histogram {
+                histogram,
+                is_gauge,
+            } => (histogram, is_gauge),
+        };
+        let Some(converted) = convert_histogram(histogram, is_gauge, time_ms) else {
+            let name = series
+                .labels()
+                .find(|label| label.name == crate::model::METRIC_NAME);
+            let name = name.map_or("", |label| label.value);
+            return Err(ScrapeError::Histogram(name.to_owned()));
+        };
+        let written = self.outbound.add_histogram(labels, &converted, exemplars);
+        written.map_err(ScrapeError::Refused)?;
+        Ok(if histogram.is_float() {
+            Kind::FloatHistogram
+        } else {
+            Kind::Histogram
+        })
+    }
+
+    /// Forgets the samples of a body that failed.
+    fn undo(&mut self) {
+        self.outbound.clear();
+        self.cache.fail();
+    }
+}

@@ -1,0 +1,253 @@
+//! What is scraped arrives, with the labels, values and ends that Prometheus would give it.
+
+use http::StatusCode;
+
+use super::exposer::{Exposer, Page};
+use super::harness::{Receiver, Relay, wait_for};
+
+/// The value that ends a series.
+pub(super) const STALE: u64 = 0x7ff0_0000_0000_0002;
+
+/// A configuration with one job, whose further keys are `keys`, and a route to `/w`.
+pub(super) fn config(receiver: &Receiver, targets: &str, keys: &str) -> String {
+    format!(
+        "global: {{scrape_interval: 300ms, scrape_timeout: 200ms}}\n\
+         remote_write:\n  - url: http://{}/w\n    \
+         queue_config: {{batch_send_deadline: 5ms}}\n\
+         scrape_configs:\n  - job_name: j\n    \
+         static_configs: [{{targets: [{targets}]}}]\n{keys}",
+        receiver.address()
+    )
+}
+
+/// The samples that arrived of series that contain `part`.
+pub(super) fn of(receiver: &Receiver, part: &str) -> Vec<(String, i64, f64)> {
+    let mut samples = receiver.samples("/w");
+    samples.retain(|(series, ..)| series.contains(part));
+    samples
+}
+
+/// The last value of the one series that contains `part`.
+pub(super) fn last(receiver: &Receiver, part: &str) -> Option<f64> {
+    of(receiver, part).last().map(|(.., value)| *value)
+}
+
+pub(super) fn ended(receiver: &Receiver, part: &str) -> bool {
+    last(receiver, part).is_some_and(|value| value.to_bits() == STALE)
+}
+
+pub(super) async fn wait_value(receiver: &Receiver, part: &str, value: f64) {
+    wait_for(part, async || {
+        last(receiver, part).is_some_and(|last| (last - value).abs() < 1e-9)
+    })
+    .await;
+}
+
+pub(super) async fn wait_end(receiver: &Receiver, part: &str) {
+    wait_for(&format!("the end of {part}"), async || {
+        ended(receiver, part)
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_is_scraped_with_its_labels() {
+    let (receiver, exposer) = (Receiver::start(), Exposer::with("m{a=\"b\",job=\"x\"} 3\n"));
+    let address = exposer.address();
+    let relay = Relay::start(&config(&receiver, &address.to_string(), "")).await;
+    let series = format!("__name__=m,a=b,exported_job=x,instance={address},job=j");
+    wait_value(&receiver, &series, 3.0).await;
+    for (name, value) in [
+        ("up", 1.0),
+        ("scrape_samples_scraped", 1.0),
+        ("scrape_samples_post_metric_relabeling", 1.0),
+        ("scrape_series_added", 0.0),
+    ] {
+        let series = format!("__name__={name},instance={address},job=j");
+        wait_value(&receiver, &series, value).await;
+    }
+    let times: Vec<_> = of(&receiver, "__name__=up").iter().map(|s| s.1).collect();
+    assert!(times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+    let (path, headers) = exposer.requests().remove(0);
+    assert_eq!(path, "/metrics");
+    let header = |name| headers.get(name).unwrap().to_str().unwrap();
+    assert_eq!(header("x-prometheus-scrape-timeout-seconds"), "0.2");
+    assert_eq!(header("accept-encoding"), "gzip");
+    assert_eq!(
+        header("accept"),
+        "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+         application/openmetrics-text;version=0.0.1;q=0.4,\
+         text/plain;version=1.0.0;escaping=allow-utf-8;q=0.3,\
+         text/plain;version=0.0.4;q=0.2,*/*;q=0.1"
+    );
+    assert!(header("user-agent").starts_with("promrelay/"));
+    relay.stop().await;
+    exposer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_series_that_is_gone_ends() {
+    let (receiver, exposer) = (Receiver::start(), Exposer::with("a 1\nb 1\n"));
+    let relay = Relay::start(&config(&receiver, &exposer.address().to_string(), "")).await;
+    wait_value(&receiver, "__name__=b,", 1.0).await;
+    exposer.expose("a 2\n");
+    wait_end(&receiver, "__name__=b,").await;
+    wait_value(&receiver, "__name__=a,", 2.0).await;
+    exposer.expose("a 2\nb 3\n");
+    wait_value(&receiver, "__name__=b,", 3.0).await;
+    let ends = of(&receiver, "__name__=b,");
+    let ends = ends.iter().filter(|sample| sample.2.to_bits() == STALE);
+    assert_eq!(ends.count(), 1);
+    relay.stop().await;
+    assert!(ended(&receiver, "__name__=a,") && ended(&receiver, "__name__=up,"));
+    exposer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_scrape_ends_all_series_and_is_down() {
+    let (receiver, exposer) = (Receiver::start(), Exposer::with("a 1\nb 1\n"));
+    let keys = "    body_size_limit: 100KiB\n    sample_limit: 2\n";
+    let relay = Relay::start(&config(&receiver, &exposer.address().to_string(), keys)).await;
+    let gzip = |bytes: &[u8]| {
+        let headers = vec![("content-encoding", "gzip"), ("content-type", "text/plain")];
+        Page::With(headers, bytes.to_vec())
+    };
+    let bad = [
+        ("garbage", Page::Text("a 1\nthis is no metric\n".to_owned())),
+        ("no format", Page::Typed("text/html", b"a 1\n".to_vec())),
+        ("no metrics", Page::Status(StatusCode::SERVICE_UNAVAILABLE)),
+        ("a page without an end", Page::Endless),
+        ("a page that hangs", Page::Hang),
+        ("a reset", Page::Reset),
+        ("a loop", Page::Redirect("/metrics")),
+        ("too many samples", Page::Text("a 1\nb 1\nc 1\n".to_owned())),
+        (
+            "a label twice",
+            Page::Text("a{x=\"1\",x=\"2\"} 1\n".to_owned()),
+        ),
+        ("no gzip", gzip(b"a 1\n")),
+    ];
+    for (what, page) in bad {
+        exposer.expose("a 1\nb 1\n");
+        wait_value(&receiver, "__name__=up,", 1.0).await;
+        wait_value(&receiver, "__name__=a,", 1.0).await;
+        exposer.set("/metrics", page);
+        wait_value(&receiver, "__name__=up,", 0.0).await;
+        wait_end(&receiver, "__name__=a,").await;
+        assert!(ended(&receiver, "__name__=b,"), "{what}");
+    }
+    let (_, targets) = relay.get("/api/v1/targets").await;
+    assert!(targets.contains("body is not valid gzip"), "{targets}");
+    let failed = relay.metric("promrelay_scrape_scrapes_total", &["outcome=\"timeout\""]);
+    assert!(failed.await >= 1);
+    relay.stop().await;
+    exposer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn series_with_their_own_timestamps_do_not_end_unless_tracked() {
+    for (keys, ends) in [
+        ("", false),
+        ("    track_timestamps_staleness: true\n", true),
+    ] {
+        let (receiver, exposer) = (Receiver::start(), Exposer::with("a 1 1000\nb 1\n"));
+        let relay = Relay::start(&config(&receiver, &exposer.address().to_string(), keys)).await;
+        wait_value(&receiver, "__name__=b,", 1.0).await;
+        assert_eq!(of(&receiver, "__name__=a,")[0].1, 1000);
+        exposer.expose("c 1\n");
+        wait_end(&receiver, "__name__=b,").await;
+        assert_eq!(ended(&receiver, "__name__=a,"), ends);
+        relay.stop().await;
+        exposer.stop().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_keeps_the_series_of_a_target_that_stays() {
+    let (receiver, exposer) = (Receiver::start(), Exposer::with("a 1\nb 1\nc 1\n"));
+    let target = exposer.address().to_string();
+    let relay = Relay::start(&config(&receiver, &target, "")).await;
+    wait_value(&receiver, "__name__=b,", 1.0).await;
+    // Another rule: the job starts anew, b is gone, and a and c go on.
+    let keys = "    metric_relabel_configs: \
+                [{source_labels: [__name__], regex: b, action: drop}]\n";
+    relay.write_config(&config(&receiver, &target, keys));
+    assert_eq!(relay.reload().await.0, StatusCode::OK);
+    wait_end(&receiver, "__name__=b,").await;
+    exposer.expose("a 5\nb 1\nc 5\n");
+    wait_value(&receiver, "__name__=c,", 5.0).await;
+    let ends = of(&receiver, "__name__=a,");
+    assert!(ends.iter().all(|sample| sample.2.to_bits() != STALE));
+    // The job is gone.
+    let without = config(&receiver, &target, "").replace("job_name: j", "job_name: k");
+    relay.write_config(&without);
+    assert_eq!(relay.reload().await.0, StatusCode::OK);
+    wait_end(&receiver, &format!("__name__=a,instance={target},job=j")).await;
+    wait_value(
+        &receiver,
+        &format!("__name__=up,instance={target},job=k"),
+        1.0,
+    )
+    .await;
+    assert!(ended(
+        &receiver,
+        &format!("__name__=up,instance={target},job=j")
+    ));
+    relay.stop().await;
+    exposer.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_no_longer_listed_ends() {
+    let (receiver, exposer) = (Receiver::start(), Exposer::with("a 1\n"));
+    let other = Exposer::with("o 1\n");
+    let both = format!("'{}', '{}'", exposer.address(), other.address());
+    let relay = Relay::start(&config(&receiver, &both, "")).await;
+    wait_value(&receiver, "__name__=a,", 1.0).await;
+    wait_value(&receiver, "__name__=o,", 1.0).await;
+    relay.write_config(&config(&receiver, &other.address().to_string(), ""));
+    assert_eq!(relay.reload().await.0, StatusCode::OK);
+    wait_end(&receiver, "__name__=a,").await;
+    let up = format!("__name__=up,instance={}", exposer.address());
+    wait_end(&receiver, &up).await;
+    assert!(!ended(&receiver, "__name__=o,"));
+    relay.stop().await;
+    exposer.stop().await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_queue_does_not_stop_scraping() {
+    let (receiver, exposer) = (Receiver::start(), Exposer::with("a 1\n"));
+    // More than the queue takes, and hard to compress.
+    let noise = |seed: u64| {
+        let line = |i: u64| {
+            format!(
+                "n{{x=\"{:x}\"}} 1\n",
+                (i + seed).wrapping_mul(0x9e37_79b9_7f4a)
+            )
+        };
+        (0..40_000).map(line).collect::<String>()
+    };
+    receiver.answer("/w", std::iter::repeat_n(super::harness::Answer::Hang, 64));
+    let config = config(&receiver, &exposer.address().to_string(), "")
+        .replace("scrape_interval: 300ms", "scrape_interval: 1s")
+        + "queue: {max_bytes: 1MiB}\n";
+    let relay = Relay::start(&config).await;
+    exposer.expose(&noise(0));
+    wait_for("samples that are not stored", async || {
+        exposer.expose(&noise(exposer.requests().len() as u64 * 50_000));
+        relay
+            .metric("promrelay_scrape_not_stored_samples_total", &["job=\"j\""])
+            .await
+            > 0
+    })
+    .await;
+    let before = exposer.requests().len();
+    wait_for("another scrape", async || {
+        exposer.requests().len() > before + 1
+    })
+    .await;
+    relay.stop().await;
+    exposer.stop().await;
+}
