@@ -37,14 +37,15 @@ pub trait Relay: Send + Sync + 'static {
     /// Each route with its queue, for `/api/v1/status/routes`.
     fn routes(&self) -> Value;
 
-    /// What is scraped.
-    fn targets(&self) -> Targets;
     /// Carries out a command on the queues. Goes on to its end, whether or not the future is
     /// awaited.
     fn execute(
         self: Arc<Self>,
         command: Command,
     ) -> BoxFuture<'static, Result<Value, CommandError>>;
+
+    /// What is scraped.
+    fn targets(&self) -> Targets;
 }
 
 /// The admin service. Ready from [`Admin::set_ready`] on until told otherwise.
@@ -84,9 +85,9 @@ impl Admin {
             .route("/api/v1/status/buildinfo", get(build_info))
             .route("/api/v1/status/config", get(config))
             .route("/api/v1/status/routes", get(routes))
+            .route(api::PATH, get(queues).post(execute))
             .route("/api/v1/targets", get(targets::list))
             .route("/api/v1/targets/metadata", get(targets::metadata))
-            .route(api::PATH, get(queues).post(execute))
             .with_state(Arc::clone(self))
     }
 }

@@ -166,10 +166,10 @@ impl App {
         let admin = Admin::new(relay, registry, token.clone());
         let service = receiver.service().merge(admin.service());
         let server = Server::start(inner.options.listen_address, service)?;
-        inner.scraper.lock().await.reload(jobs, router).await;
         if let Err(error) = api::write(&inner.options.storage_path, server.address(), &token) {
             warn!(%error, "`promrelay queue` will not find this relay");
         }
+        inner.scraper.lock().await.reload(jobs, router).await;
         admin.set_ready(true);
         info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "started");
         let maintenance = AbortOnDropHandle::new(spawn_maintenance(Arc::clone(&inner)));

@@ -68,19 +68,19 @@ fn scrape(file: &Path, config: &Config) -> bool {
             return false;
         }
     };
-    let mut fine = true;
+    let mut all_well = true;
     for Probe { job, url, outcome } in probes {
         match outcome {
             Ok((scraped, kept)) => {
                 println!("{job} {url}: ok, {scraped} samples, {kept} after relabelling");
             }
             Err(error) => {
-                fine = false;
+                all_well = false;
                 println!("{job} {url}: {error}");
             }
         }
     }
-    fine
+    all_well
 }
 
 /// Prints each problem as `file:line:column: message` on stderr, as compilers do.

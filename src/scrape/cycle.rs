@@ -98,8 +98,8 @@ impl Cycle {
         if let Err(ScrapeError::Stopped) = fetched {
             return cache;
         }
-        let (mut cache, taken, token) = self.take(cache, fetched, time, started).await;
-        let Some(taken) = taken else {
+        let (mut cache, outcome, in_hand) = self.take(cache, fetched, time, started).await;
+        let Some(taken) = outcome else {
             return cache;
         };
         self.job.metrics.taken(&taken);
@@ -113,7 +113,7 @@ impl Cycle {
             self.status.set_families(families);
         }
         let told = self.store(taken.deliveries).await;
-        drop(token);
+        drop(in_hand);
         cache.close(taken.success, told);
         cache
     }
@@ -134,7 +134,7 @@ impl Cycle {
         started: Instant,
     ) -> (Cache, Option<Taken>, impl Drop + use<>) {
         let processor = self.shared.processors.acquire().await;
-        let (router, token) = self.shared.outlet.take();
+        let (router, in_hand) = self.shared.outlet.take();
         let (job, target) = (Arc::clone(&self.job), Arc::clone(&self.target));
         let shared = Arc::clone(&self.shared);
         let work = tokio::task::spawn_blocking(move || {
@@ -152,10 +152,10 @@ impl Cycle {
         let worked = work.await;
         drop(processor);
         match worked {
-            Ok((cache, taken)) => (cache, Some(taken), token),
+            Ok((cache, taken)) => (cache, Some(taken), in_hand),
             Err(error) => {
                 tracing::error!(%error, "the work on a scrape panicked");
-                (Cache::default(), None, token)
+                (Cache::default(), None, in_hand)
             }
         }
     }

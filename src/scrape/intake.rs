@@ -213,7 +213,7 @@ impl<'i, 'c> Intake<'i, 'c> {
                 self.family_of(metric).metric_type = metric_type;
             }
             Entry::Help { metric, text } => {
-                text.as_ref().clone_into(&mut self.family_of(metric).help)
+                text.as_ref().clone_into(&mut self.family_of(metric).help);
             }
             Entry::Unit { metric, unit } => unit.clone_into(&mut self.family_of(metric).unit),
             Entry::Comment(_) => {}

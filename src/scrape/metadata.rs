@@ -35,6 +35,9 @@ pub(super) struct Family {
     pub unit: String,
 }
 
+/// What one target says of its metrics.
+pub(super) type Families = Arc<[Arc<Family>]>;
+
 /// All families of all targets, each text once.
 #[derive(Debug, Default)]
 pub(super) struct Book {

@@ -19,7 +19,7 @@ use tracing::warn;
 
 use super::cycle::{Cycle, Ending, Legacy, Order, Predecessor};
 use super::job::{Job, Shared};
-use super::metadata::Family;
+use super::metadata::Families;
 use super::status::{self, Status};
 use super::target::{self, Target, Verdict};
 use crate::discovery::{Discovery, Labels, TargetGroup};
@@ -355,7 +355,7 @@ impl View {
     }
 
     /// The labels of each active target, and what it says of its metrics.
-    pub(super) fn families(&self) -> Vec<(Arc<Target>, Arc<[Arc<Family>]>)> {
+    pub(super) fn families(&self) -> Vec<(Arc<Target>, Families)> {
         let shown = self.lock().active.clone();
         let families = |shown: Shown| {
             let families = shown.status.families();

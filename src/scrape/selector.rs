@@ -1,4 +1,4 @@
-//! `match_target`: which targets a question is about, as PromQL selects series.
+//! `match_target`: which targets a question is about, as a query selects series.
 
 use std::str::FromStr;
 
@@ -71,11 +71,11 @@ impl FromStr for Selector {
     }
 }
 
-fn take_matcher(text: &str) -> Result<(Matcher, &str), InvalidSelector> {
-    let operator = text
+fn take_matcher(written: &str) -> Result<(Matcher, &str), InvalidSelector> {
+    let operator = written
         .find(['=', '!'])
         .ok_or_else(|| invalid("a matcher has one of = != =~ !~"))?;
-    let (name, rest) = text.split_at(operator);
+    let (name, rest) = written.split_at(operator);
     let operators = [("=~", true), ("!~", false), ("!=", false), ("=", true)];
     let found = operators
         .iter()

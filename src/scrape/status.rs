@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::metadata::Family;
+use super::metadata::{Families, Family};
 use super::target::Target;
 use crate::discovery::Labels;
 use crate::settings;
@@ -20,7 +20,7 @@ pub(super) struct Status {
 struct State {
     /// `None` before the first scrape.
     last: Option<Last>,
-    families: Arc<[Arc<Family>]>,
+    families: Families,
 }
 
 #[derive(Debug)]
@@ -45,7 +45,7 @@ impl Status {
         self.lock().families = families.into();
     }
 
-    pub(super) fn families(&self) -> Arc<[Arc<Family>]> {
+    pub(super) fn families(&self) -> Families {
         Arc::clone(&self.lock().families)
     }
 

@@ -120,10 +120,16 @@ fn config(receiver: &Recorder, max_samples: u64) -> String {
 
 /// Lets the relay work for a random while, and kills it.
 async fn kill(relay: &mut Peer, receiver: &Recorder, round: u64) -> Instant {
-    let moods = [Mood::Accept, Mood::Slow, Mood::Refuse, Mood::Hang];
-    receiver.set_mood(moods[rand::random_range(0..moods.len())]);
-    let while_ms = Duration::from_millis(rand::random_range(5..600));
-    drop(timeout(while_ms, std::future::pending::<()>()).await);
+    receiver.set_mood(match (round + round / 4) % 4 {
+        0 => Mood::Accept,
+        1 => Mood::Slow,
+        2 => Mood::Refuse,
+        _ => Mood::Hang,
+    });
+    // Progress is saved once a second: every fourth life is long enough for that.
+    let life_ms = if round % 4 == 1 { 1200..2200 } else { 5..400 };
+    let life = Duration::from_millis(rand::random_range(life_ms));
+    drop(timeout(life, std::future::pending::<()>()).await);
     if round.is_multiple_of(3) {
         // In the middle of a reload, or what is left of it.
         relay.reconfigure(&config(receiver, 100 + round));

@@ -13,6 +13,7 @@ use crate::routes::EVERYTHING;
 use crate::samples::{STALE, Samples};
 
 const PATHS: [&str; 2] = ["/direct", "/scraped"];
+const NEGATIVE_ZERO: u64 = 1 << 63;
 const ONLY_WINDOWS: &str = "{source_labels: [__name__], regex: 'windows_.*', action: keep}";
 
 /// Jobs with what changes labels on the way: relabelling of both kinds, labels that collide.
@@ -53,7 +54,9 @@ fn summary(samples: &Samples) -> BTreeSet<String> {
     let line = |(series, samples): (&String, &BTreeSet<(i64, u64)>)| {
         let ended = samples.iter().any(|(_, bits)| *bits == STALE);
         let constant = series.contains("odd_") || series.contains("__name__=\"up\"");
-        let values: BTreeSet<_> = samples.iter().map(|(_, bits)| *bits).collect();
+        // Prometheus 2 writes no value at all for -0, which is read as 0.
+        let plain = |bits: u64| if bits == NEGATIVE_ZERO { 0 } else { bits };
+        let values: BTreeSet<_> = samples.iter().map(|(_, bits)| plain(*bits)).collect();
         let values = if constant {
             format!("{values:x?}")
         } else {

@@ -116,6 +116,7 @@ fn the_reference_has_every_key_and_no_other() {
     has("remote_write/0/authorization", known::<Authorization>());
     has("remote_write/0/queue_config", known::<QueueConfig>());
     has("remote_write/0/metadata_config", known::<MetadataConfig>());
+    has("remote_write/0/on_rejection", known::<RejectionConfig>());
     let mut keys = ScrapeConfig::KEYS.to_vec();
     keys.sort_unstable();
     has("scrape_configs/0", keys);
@@ -127,7 +128,6 @@ fn the_reference_has_every_key_and_no_other() {
         "scrape_configs/0/file_sd_configs/0",
         known::<discovery::FileConfig>(),
     );
-    has("remote_write/0/on_rejection", known::<RejectionConfig>());
     has("queue", known::<Queue>());
     has("receive", known::<receive::Config>());
 }

@@ -193,7 +193,7 @@ fn a_family_is_written_once_a_minute() {
     assert_eq!(due, Due::Later);
     assert!(Arc::ptr_eq(&first, &second));
     assert_eq!(
-        book.enter(&family, start + Duration::from_secs(60)).1,
+        book.enter(&family, start + Duration::from_mins(1)).1,
         Due::Now
     );
     let mut other = family.clone();

@@ -179,12 +179,8 @@ fn turns_are_at_the_same_times_whenever_one_asks() {
     for later_ms in [0, 1, 999, 30_000, 59_999, 60_000, 3_600_001] {
         let now = start + Duration::from_millis(later_ms);
         let turn = now + target.offset(now);
-        assert!(turn - now < target.interval);
-        let apart = if turn > first {
-            turn - first
-        } else {
-            first - turn
-        };
+        assert!(turn < now + target.interval);
+        let apart = turn.abs_diff(first);
         assert_eq!(
             apart.as_nanos() % target.interval.as_nanos(),
             0,

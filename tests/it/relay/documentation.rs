@@ -39,14 +39,14 @@ async fn the_table_of_metrics_is_what_the_relay_exposes() {
          queue_config: {{batch_send_deadline: 1ms}}\n    \
          write_relabel_configs: [{{action: drop, source_labels: [x], regex: y}}]\n"
     );
-    let scraped = format!(
-        "scrape_configs:\n  - {{job_name: j, scrape_interval: 50ms, \
-         static_configs: [{{targets: ['{address}']}}]}}\n"
+    let scrapes = format!(
+        "scrape_configs:\n  - job_name: j\n    scrape_interval: 50ms\n    \
+         static_configs: [{{targets: ['{address}']}}]\n"
     );
     // A route that leaves a queue behind.
     let gone = "  - {name: gone, url: 'http://127.0.0.1:1/'}\n";
-    let relay = Relay::start(&format!("{config}{gone}{scraped}")).await;
-    let config = config + &scraped;
+    let relay = Relay::start(&format!("{config}{gone}{scrapes}")).await;
+    let config = config + &scrapes;
     relay.write(vec![series("m", &[], 1, 1.0)]).await;
     relay.write_config(&config);
     relay.reload().await;
