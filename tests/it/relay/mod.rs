@@ -9,3 +9,4 @@ mod queues;
 mod refusals;
 mod reload;
 mod scraping;
+mod targets;
