@@ -134,15 +134,15 @@ async fn check_tries_each_target_once() {
     command.args(["check", "--scrape"]).arg(&file);
     let ran = tokio::task::spawn_blocking(move || command.output()).await;
     let output = ran.unwrap().unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    let fine = format!(
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let reached = format!(
         "j http://{}/metrics: ok, 2 samples, 2 after relabelling",
         exposer.address()
     );
-    assert!(text.contains(&fine), "{text}");
+    assert!(printed.contains(&reached), "{printed}");
     assert!(
-        text.contains("j http://127.0.0.1:1/metrics: cannot connect"),
-        "{text}"
+        printed.contains("j http://127.0.0.1:1/metrics: cannot connect"),
+        "{printed}"
     );
     assert!(!output.status.success());
     exposer.stop().await;
