@@ -17,6 +17,8 @@ pub(super) struct ProxyMetrics {
 
 impl ProxyMetrics {
     pub(super) fn new(registry: &Registry) -> Self {
+        // There from the start, so that a rate of it begins at zero.
+        drop(requests(registry, StatusCode::OK));
         Self {
             registry: registry.clone(),
             bytes: registry.counter(
@@ -29,21 +31,24 @@ impl ProxyMetrics {
         }
     }
 
-    /// Counts an answer. An exporter's odd code counts by its class, to keep them few.
+    /// Counts an answer.
     pub(super) fn answered(&self, status: StatusCode) {
-        let code = match status.as_u16() {
-            code @ (200 | 400 | 404 | 500 | 502 | 503 | 504) => code.to_string(),
-            code => format!("{}xx", code / 100),
-        };
-        let help = "Scrapes by what they were answered.";
-        self.registry
-            .counter("promrelay_proxy_requests_total", help, &[("code", &code)])
-            .increment(1);
+        requests(&self.registry, status).increment(1);
     }
 
     pub(super) fn failed(&self, reason: &'static str) {
         failures(&self.registry, reason).increment(1);
     }
+}
+
+/// Answers with this status. An exporter's odd code counts by its class, to keep them few.
+fn requests(registry: &Registry, status: StatusCode) -> Counter {
+    let code = match status.as_u16() {
+        code @ (200 | 400 | 404 | 500 | 502 | 503 | 504) => code.to_string(),
+        code => format!("{}xx", code / 100),
+    };
+    let help = "Scrapes by what they were answered.";
+    registry.counter("promrelay_proxy_requests_total", help, &[("code", &code)])
 }
 
 fn failures(registry: &Registry, reason: &str) -> Counter {
