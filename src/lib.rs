@@ -20,4 +20,5 @@ pub mod remote_write;
 pub mod route;
 pub mod send;
 pub mod settings;
+pub mod store;
 pub mod telemetry;

@@ -8,11 +8,13 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
 use futures_util::future::BoxFuture;
-use http::StatusCode;
-use http::header::CONTENT_TYPE;
+use http::header::{AUTHORIZATION, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
-use crate::telemetry::Registry;
+use crate::settings::Secret;
+use crate::store::{Command, CommandError, api};
+use crate::telemetry::{Registry, causes};
 
 /// The content type of `/metrics`.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -23,29 +25,40 @@ pub trait Relay: Send + Sync + 'static {
     fn refresh_metrics(&self);
 
     /// Reads the configuration file again. The error is a text for people, a line for each problem.
-    fn reload(&self) -> BoxFuture<'_, Result<(), String>>;
+    /// Goes on to its end, whether or not the future is awaited.
+    fn reload(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>>;
 
     /// The configuration in force as YAML, without secrets.
     fn config_text(&self) -> String;
 
     /// Each route with its queue, for `/api/v1/status/routes`.
     fn routes(&self) -> Value;
+
+    /// Carries out a command on the queues. Goes on to its end, whether or not the future is
+    /// awaited.
+    fn execute(
+        self: Arc<Self>,
+        command: Command,
+    ) -> BoxFuture<'static, Result<Value, CommandError>>;
 }
 
 /// The admin service. Ready from [`Admin::set_ready`] on until told otherwise.
 pub struct Admin {
     relay: Arc<dyn Relay>,
     registry: Registry,
+    /// What those show who may read the storage directory, and so may change it.
+    token: Secret,
     ready: AtomicBool,
 }
 
 impl Admin {
-    /// An admin service for `relay`, not ready yet.
+    /// An admin service for `relay`, not ready yet. Whoever shows `token` may work on the queues.
     #[must_use]
-    pub fn new(relay: Arc<dyn Relay>, registry: Registry) -> Arc<Self> {
+    pub fn new(relay: Arc<dyn Relay>, registry: Registry, token: Secret) -> Arc<Self> {
         Arc::new(Self {
             relay,
             registry,
+            token,
             ready: AtomicBool::new(false),
         })
     }
@@ -66,6 +79,7 @@ impl Admin {
             .route("/api/v1/status/buildinfo", get(build_info))
             .route("/api/v1/status/config", get(config))
             .route("/api/v1/status/routes", get(routes))
+            .route(api::PATH, get(queues).post(execute))
             .with_state(Arc::clone(self))
     }
 }
@@ -89,6 +103,7 @@ async fn index() -> &'static str {
         "GET  /-/healthy  /-/ready      health\n",
         "POST /-/reload                 read the configuration file again\n",
         "GET  /api/v1/status/routes     routes and their queues\n",
+        "GET  /api/v1/queues            the same, and queues that no route has\n",
         "GET  /api/v1/status/config     the configuration in force\n",
         "GET  /api/v1/status/buildinfo  the version\n",
     )
@@ -115,7 +130,7 @@ async fn ready(State(admin): State<Arc<Admin>>) -> (StatusCode, &'static str) {
 }
 
 async fn reload(State(admin): State<Arc<Admin>>) -> Response {
-    match admin.relay.reload().await {
+    match Arc::clone(&admin.relay).reload().await {
         Ok(()) => StatusCode::OK.into_response(),
         Err(problems) => (StatusCode::INTERNAL_SERVER_ERROR, problems + "\n").into_response(),
     }
@@ -131,6 +146,48 @@ async fn config(State(admin): State<Arc<Admin>>) -> Json<Value> {
 
 async fn routes(State(admin): State<Arc<Admin>>) -> Json<Value> {
     success(&admin.relay.routes())
+}
+
+async fn queues(State(admin): State<Arc<Admin>>) -> Response {
+    answer(Arc::clone(&admin.relay).execute(Command::List {}).await)
+}
+
+async fn execute(
+    State(admin): State<Arc<Admin>>,
+    headers: HeaderMap,
+    Json(command): Json<Command>,
+) -> Response {
+    let expected = format!("Bearer {}", admin.token.reveal());
+    let shown = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
+    if !shown.is_some_and(|shown| is_same(shown, expected.as_bytes())) {
+        let message = "this takes the token in the file `api` of the storage directory";
+        return failure(StatusCode::UNAUTHORIZED, message);
+    }
+    answer(Arc::clone(&admin.relay).execute(command).await)
+}
+
+/// Takes as long wherever the difference is.
+fn is_same(left: &[u8], right: &[u8]) -> bool {
+    let differences = left.iter().zip(right).map(|(left, right)| left ^ right);
+    left.len() == right.len() && differences.fold(0, |all, one| all | one) == 0
+}
+
+fn answer(result: Result<Value, CommandError>) -> Response {
+    let error = match result {
+        Ok(data) => return success(&data).into_response(),
+        Err(error) => error,
+    };
+    let status = match &error {
+        CommandError::NoSuchRoute(_) => StatusCode::NOT_FOUND,
+        CommandError::Running(_) | CommandError::SameRoute => StatusCode::CONFLICT,
+        CommandError::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        _ => StatusCode::INTERNAL_SERVER_ERROR,
+    };
+    failure(status, &causes(&error))
+}
+
+fn failure(status: StatusCode, message: &str) -> Response {
+    (status, Json(json!({"status": "error", "error": message}))).into_response()
 }
 
 /// Prometheus' envelope of API answers.

@@ -7,31 +7,28 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 use thiserror::Error;
 use tracing::error;
 
 use super::metrics::QueueMetrics;
+use super::orphans::Orphans;
 use crate::config::Config;
-use crate::queue::{self, OpenError, Queue, directory_name};
+use crate::queue;
 use crate::relabel::Rules;
 use crate::remote_write::v1::Limits;
 use crate::route::{self, Route, Router, RouterMetrics};
-use crate::send::{BuildError, Endpoint, SendMetrics, Sender};
+use crate::send::{self, BuildError, Endpoint, SendMetrics, Sender};
+use crate::store::{Command, CommandError, RouteStore, Storage, StoreError};
 use crate::telemetry::Registry;
 
 /// Why a configuration was not applied.
 #[derive(Debug, Error)]
 pub enum FleetError {
     /// A queue cannot be opened.
-    #[error("cannot open the queue of route {route}")]
-    Queue {
-        /// The route's name.
-        route: String,
-        /// Why.
-        #[source]
-        source: OpenError,
-    },
+    #[error("cannot open the store of a route")]
+    Store(#[from] StoreError),
     /// A route's HTTP client cannot be set up.
     #[error("cannot set up the sender of route {route}")]
     Sender {
@@ -49,34 +46,40 @@ pub(super) struct Fleet {
     storage_path: PathBuf,
     registry: Registry,
     members: BTreeMap<Arc<str>, Member>,
+    /// Of members and of those that were: what a queue holds stays true while nobody has it open.
+    metrics: BTreeMap<Arc<str>, QueueMetrics>,
     /// Members that the configuration no longer has; see [`Fleet::retire`].
-    retired: Vec<Member>,
+    retired: Vec<(Arc<str>, Member)>,
+    orphans: Orphans,
 }
 
 #[derive(Debug)]
 struct Member {
-    queue: Queue,
+    store: RouteStore,
     sender: Sender,
-    metrics: QueueMetrics,
-    url: String,
+    config: send::Config,
 }
 
 /// A member that has not begun to work.
 struct Recruit {
     name: Arc<str>,
-    endpoint: Endpoint,
-    url: String,
+    config: send::Config,
+    /// `None` if the member at work has this configuration already, and keeps its connections.
+    endpoint: Option<Endpoint>,
     options: queue::Options,
+    parked_max_bytes: u64,
     /// `None` if a member of this name is at work already.
-    queue: Option<Queue>,
+    store: Option<RouteStore>,
 }
 
 impl Fleet {
     pub(super) fn new(storage_path: PathBuf, registry: Registry) -> Self {
         Self {
             storage_path,
+            orphans: Orphans::new(registry.clone()),
             registry,
             members: BTreeMap::new(),
+            metrics: BTreeMap::new(),
             retired: Vec::new(),
         }
     }
@@ -84,6 +87,9 @@ impl Fleet {
     /// Puts the routes of `config` to work and returns a router for them. Members that are no
     /// longer wanted go on until [`Fleet::retire`], because requests in hand may still need them.
     pub(super) async fn apply(&mut self, config: &Config) -> Result<Arc<Router>, FleetError> {
+        // A member that left can come back; its queue must not be opened twice.
+        let retired = std::mem::take(&mut self.retired);
+        self.dismiss(retired).await;
         let mut recruits = Vec::new();
         for route in &config.routes {
             recruits.push(self.recruit(route).await?);
@@ -98,115 +104,172 @@ impl Fleet {
         let leaving = self
             .members
             .extract_if(.., |name, _| !wanted.contains(name));
-        self.retired.extend(leaving.map(|(_, member)| member));
+        self.retired.extend(leaving);
         Ok(self.router(config))
     }
 
     /// Stops the members that the last configuration left out. Their queues stay on disk.
     pub(super) async fn retire(&mut self) {
-        for member in self.retired.drain(..) {
-            member.stop().await;
-        }
+        let retired = std::mem::take(&mut self.retired);
+        self.dismiss(retired).await;
+        self.find_orphans().await;
     }
 
     /// Stops all members, at the same time.
     pub(super) async fn stop(&mut self) {
-        self.retire().await;
+        let retired = std::mem::take(&mut self.retired);
+        self.dismiss(retired).await;
         let members = std::mem::take(&mut self.members);
-        futures_util::future::join_all(members.into_values().map(Member::stop)).await;
+        self.dismiss(members.into_iter().collect()).await;
+    }
+
+    async fn dismiss(&mut self, members: Vec<(Arc<str>, Member)>) {
+        let stop = members.into_iter().map(|(name, member)| member.stop(name));
+        for (name, store) in join_all(stop).await {
+            if let Some(metrics) = self.metrics.get_mut(&name) {
+                metrics.refresh(&store);
+            }
+        }
+    }
+
+    /// Carries out an operator's command.
+    pub(super) async fn execute(&mut self, command: Command) -> Result<Value, CommandError> {
+        let storage = Storage {
+            path: self.storage_path.clone(),
+            running: self.running(),
+        };
+        let returned_to = match &command {
+            Command::Replay { route, .. } | Command::Move { to: route, .. } => Some(route.clone()),
+            _ => None,
+        };
+        let result = storage.execute(command).await;
+        let metrics = returned_to.and_then(|route| self.metrics.get_mut(route.as_str()));
+        if let Some(metrics) = metrics {
+            metrics.returned(put_into_queue(&result));
+        }
+        self.find_orphans().await;
+        result
+    }
+
+    /// Looks for queues on disk that no route has. Whatever is in them waits there until the route
+    /// comes back or an operator moves or purges it.
+    pub(super) async fn find_orphans(&mut self) {
+        let (path, running) = (self.storage_path.clone(), self.running());
+        self.orphans.find(path, running).await;
+    }
+
+    fn running(&self) -> BTreeMap<String, RouteStore> {
+        let members = self
+            .members
+            .iter()
+            .chain(self.retired.iter().map(|(name, member)| (name, member)));
+        members
+            .map(|(name, member)| (name.to_string(), member.store.clone()))
+            .collect()
     }
 
     /// Brings the queues' gauges up to date.
-    pub(super) fn refresh_metrics(&self) {
-        for member in self.members.values() {
-            member.metrics.refresh(&member.queue.stats());
+    pub(super) fn refresh_metrics(&mut self) {
+        for (name, member) in &self.members {
+            if let Some(metrics) = self.metrics.get_mut(name) {
+                metrics.refresh(&member.store);
+            }
         }
     }
 
     /// Drops what is older than a queue's `max_age`.
     pub(super) fn expire(&self, now_ms: i64) {
         for member in self.members.values() {
-            member.queue.expire(now_ms);
+            member.store.queue.expire(now_ms);
         }
     }
 
     /// The routes and their queues, for people.
     pub(super) fn status(&self) -> Value {
         let status = |(name, member): (&Arc<str>, &Member)| {
-            let stats = member.queue.stats();
+            let stats = member.store.queue.stats();
+            let parked = member.store.parking.stats();
             json!({
                 "route": name.as_ref(),
-                "url": member.url,
+                "url": member.config.url.redacted(),
                 "queuedSamples": stats.queued.weight,
                 "queuedRecords": stats.queued.records,
                 "queuedBytes": stats.queued.bytes,
                 "diskBytes": stats.disk_bytes,
                 "oldestMs": stats.oldest_ms,
                 "failed": stats.failed,
+                "parkedBatches": parked.batches,
+                "parkedSamples": parked.samples,
+                "parkedBytes": parked.bytes,
             })
         };
         Value::Array(self.members.iter().map(status).collect())
     }
 
     async fn recruit(&self, config: &route::Config) -> Result<Recruit, FleetError> {
-        let endpoint = Endpoint::new(config.send.clone()).map_err(|source| FleetError::Sender {
-            route: config.name.clone(),
-            source,
-        })?;
         let name: Arc<str> = config.name.as_str().into();
-        let options = config.queue.clone();
-        let queue = if self.members.contains_key(&name) {
+        let at_work = self.members.get(&name);
+        let endpoint = if at_work.is_some_and(|member| member.config == config.send) {
             None
         } else {
-            let directory = self.storage_path.join(directory_name(&name));
-            let opened = options.clone();
-            let open = move || Queue::open(&directory, opened);
-            let opened = tokio::task::spawn_blocking(open).await;
-            let (queue, _) = opened
-                .expect("opening a queue does not panic")
-                .map_err(|source| FleetError::Queue {
-                    route: config.name.clone(),
-                    source,
-                })?;
-            Some(queue)
+            let endpoint = Endpoint::new(config.send.clone());
+            Some(endpoint.map_err(|source| FleetError::Sender {
+                route: config.name.clone(),
+                source,
+            })?)
         };
-        let url = config.send.url.redacted();
+        let (options, parked_max_bytes) = (config.queue.clone(), config.parked_max_bytes);
+        let store = if at_work.is_some() {
+            None
+        } else {
+            let (storage_path, name) = (self.storage_path.clone(), config.name.clone());
+            let opened = options.clone();
+            let open = move || RouteStore::open(&storage_path, &name, opened, parked_max_bytes);
+            let opened = tokio::task::spawn_blocking(open).await;
+            Some(opened.expect("opening a queue does not panic")?)
+        };
         Ok(Recruit {
             name,
+            config: config.send.clone(),
             endpoint,
-            url,
             options,
-            queue,
+            parked_max_bytes,
+            store,
         })
     }
 
     fn put_to_work(&mut self, recruit: Recruit) {
         let Recruit {
             name,
+            config,
             endpoint,
-            url,
             options,
-            queue,
+            parked_max_bytes,
+            store,
         } = recruit;
         if let Some(member) = self.members.get_mut(&name) {
-            member.queue.set_options(options);
-            member.sender.reload(endpoint);
-            member.url = url;
+            member.store.queue.set_options(options);
+            member.store.parking.set_max_bytes(parked_max_bytes);
+            if let Some(endpoint) = endpoint {
+                member.sender.reload(endpoint);
+                member.config = config;
+            }
             return;
         }
-        let queue = queue.expect("a route that is not at work got a queue");
+        let store = store.expect("a route that is not at work got a queue");
+        let endpoint = endpoint.expect("and an endpoint");
+        let new_metrics = || QueueMetrics::new(&self.registry, &name);
+        let metrics = self.metrics.entry(Arc::clone(&name));
+        metrics.or_insert_with(new_metrics).opened(&store);
         let metrics = SendMetrics::new(&self.registry, &name);
-        let sender = Sender::start(Arc::clone(&name), queue.clone(), endpoint, metrics);
-        let metrics = QueueMetrics::new(&self.registry, &name, &queue.stats());
-        self.members.insert(
-            name,
-            Member {
-                queue,
-                sender,
-                metrics,
-                url,
-            },
-        );
+        let (queue, parking) = (store.queue.clone(), Arc::clone(&store.parking));
+        let sender = Sender::start(Arc::clone(&name), queue, parking, endpoint, metrics);
+        let member = Member {
+            store,
+            sender,
+            config,
+        };
+        self.members.insert(name, member);
     }
 
     fn router(&self, config: &Config) -> Arc<Router> {
@@ -221,7 +284,7 @@ impl Fleet {
                 lanes: config.send.queue_config.lanes(),
                 max_samples_per_send: config.send.queue_config.max_samples_per_send,
                 metadata: config.send.metadata_config.send,
-                queue: member.queue.clone(),
+                queue: member.store.queue.clone(),
             }
         };
         let routes: Vec<_> = config.routes.iter().map(route).collect();
@@ -245,11 +308,22 @@ impl Fleet {
     }
 }
 
+/// Samples that a command put into a queue, whether or not it came to its end.
+fn put_into_queue(result: &Result<Value, CommandError>) -> u64 {
+    match result {
+        Ok(answer) => answer["samples"].as_u64().unwrap_or_default(),
+        Err(CommandError::Full { samples, .. } | CommandError::Append { samples, .. }) => *samples,
+        Err(_) => 0,
+    }
+}
+
 impl Member {
-    async fn stop(self) {
+    /// Stops sending and closes the queue. Answers what was closed.
+    async fn stop(self, name: Arc<str>) -> (Arc<str>, RouteStore) {
         self.sender.stop().await;
-        if let Err(error) = self.queue.close().await {
-            error!(queue = %self.url, %error, "queue did not close in order");
+        if let Err(error) = self.store.queue.close().await {
+            error!(route = %name, %error, "queue did not close in order");
         }
+        (name, self.store)
     }
 }

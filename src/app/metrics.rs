@@ -6,6 +6,8 @@ use std::time::SystemTime;
 use metrics::{Counter, Gauge};
 
 use crate::queue::Stats;
+use crate::send::parked::ParkedStats;
+use crate::store::RouteStore;
 use crate::telemetry::Registry;
 
 /// Whether and when the configuration was last read.
@@ -57,20 +59,28 @@ pub(super) struct QueueMetrics {
     bytes: Gauge,
     oldest: Gauge,
     recovered: Gauge,
+    returned: Counter,
     segments: Gauge,
-    dropped: [Counter; 4],
+    dropped: [Counter; 5],
     corrupt: Counter,
     syncs: Counter,
     failed: Gauge,
+    parked_batches: Gauge,
+    parked_samples: Gauge,
+    parked_bytes: Gauge,
+    parked_oldest: Gauge,
+    parked_dropped: Counter,
+    /// What the queue said last. Its own counters begin at 0 each time it is opened.
+    last: Stats,
+    last_parked: ParkedStats,
 }
 
 impl QueueMetrics {
-    /// `stats` are those of the queue as it was opened.
-    pub(super) fn new(registry: &Registry, route: &Arc<str>, stats: &Stats) -> Self {
+    pub(super) fn new(registry: &Registry, route: &Arc<str>) -> Self {
         let labels: &[(&'static str, &str)] = &[("route", route.as_ref())];
         let gauge = |name, help| registry.gauge(name, help, labels);
         let counter = |name, help| registry.counter(name, help, labels);
-        let metrics = Self {
+        Self {
             records: gauge(
                 "promrelay_queue_records",
                 "Blocks in the queue, those in flight included.",
@@ -89,14 +99,19 @@ impl QueueMetrics {
             ),
             recovered: gauge(
                 "promrelay_queue_recovered_samples",
-                "Samples that the queue held when it was opened.",
+                "Samples that the queue held already when it was first opened.",
+            ),
+            returned: counter(
+                "promrelay_queue_returned_samples_total",
+                "Samples that an operator put into the queue: replayed, or moved from another.",
             ),
             segments: gauge("promrelay_queue_segments", "Files of the queue."),
-            dropped: ["full", "age", "damaged", "purged"].map(|reason| {
+            dropped: ["full", "age", "damaged", "purged", "not_stored"].map(|reason| {
                 registry.counter(
                     "promrelay_queue_dropped_samples_total",
                     "Samples that left the queue unsent, by reason: full (on_full: drop_oldest), \
-                     age (max_age), damaged on disk, or purged by an operator.",
+                     age (max_age), damaged on disk, purged by an operator, or not_stored (the \
+                     disk was full or failed, and their senders were told so).",
                     &[("route", route.as_ref()), ("reason", reason)],
                 )
             }),
@@ -112,33 +127,89 @@ impl QueueMetrics {
                 "promrelay_queue_failed",
                 "1 if the queue refuses writes because its disk is full or failed.",
             ),
-        };
-        metrics.recovered.set(stats.queued.weight as f64);
-        metrics
+            parked_batches: gauge(
+                "promrelay_parked_batches",
+                "Batches that the receiver refused for good and that were kept aside.",
+            ),
+            parked_samples: gauge("promrelay_parked_samples", "Samples in parked batches."),
+            parked_bytes: gauge("promrelay_parked_bytes", "Bytes that parked batches take."),
+            parked_oldest: gauge(
+                "promrelay_parked_oldest_age_seconds",
+                "How long ago the oldest parked batch was parked; 0 if there is none.",
+            ),
+            parked_dropped: counter(
+                "promrelay_parked_dropped_samples_total",
+                "Samples in parked batches that newer ones pushed out.",
+            ),
+            last: Stats::default(),
+            last_parked: ParkedStats::default(),
+        }
     }
 
-    pub(super) fn refresh(&self, stats: &Stats) {
+    /// The queue was opened, for the first time or again.
+    pub(super) fn opened(&mut self, store: &RouteStore) {
+        let known = self.last.queued.weight as f64;
+        let found = store.queue.stats().queued.weight as f64;
+        self.recovered.increment(found - known);
+        self.last = Stats::default();
+        self.last_parked = ParkedStats::default();
+        self.refresh(store);
+    }
+
+    /// An operator put samples into the queue.
+    pub(super) fn returned(&self, samples: u64) {
+        self.returned.increment(samples);
+    }
+
+    pub(super) fn refresh(&mut self, store: &RouteStore) {
+        self.refresh_parked(store.parking.stats());
+        let stats = store.queue.stats();
         self.records.set(stats.queued.records as f64);
         self.samples.set(stats.queued.weight as f64);
         self.bytes.set(stats.disk_bytes as f64);
         self.segments.set(stats.segments as f64);
-        let age = stats.oldest_ms.map_or(0.0, |oldest_ms| {
-            (seconds_since_epoch() - oldest_ms as f64 / 1000.0).max(0.0)
-        });
-        self.oldest.set(age);
-        for (counter, tally) in self.dropped.iter().zip([
-            &stats.dropped_full,
-            &stats.dropped_age,
-            &stats.lost,
-            &stats.purged,
-        ]) {
-            counter.absolute(tally.weight);
+        self.oldest.set(stats.oldest_ms.map_or(0.0, age_s));
+        let dropped = dropped(&stats).into_iter().zip(dropped(&self.last));
+        for (counter, (now, before)) in self.dropped.iter().zip(dropped) {
+            counter.increment(now.saturating_sub(before));
         }
-        self.corrupt.absolute(stats.corrupt_regions);
-        self.syncs.absolute(stats.syncs);
+        let grown = |now: u64, before: u64| now.saturating_sub(before);
+        let corrupt = grown(stats.corrupt_regions, self.last.corrupt_regions);
+        self.corrupt.increment(corrupt);
+        self.syncs.increment(grown(stats.syncs, self.last.syncs));
         let failed = stats.failed.is_some() || stats.disk_full;
         self.failed.set(f64::from(u8::from(failed)));
+        self.last = stats;
     }
+
+    fn refresh_parked(&mut self, stats: ParkedStats) {
+        self.parked_batches.set(stats.batches as f64);
+        self.parked_samples.set(stats.samples as f64);
+        self.parked_bytes.set(stats.bytes as f64);
+        self.parked_oldest.set(stats.oldest_ms.map_or(0.0, age_s));
+        let before = self.last_parked.dropped_samples;
+        let dropped = stats.dropped_samples.saturating_sub(before);
+        self.parked_dropped.increment(dropped);
+        self.last_parked = stats;
+    }
+}
+
+/// Samples that left a queue unsent, in the order of [`QueueMetrics::dropped`].
+fn dropped(stats: &Stats) -> [u64; 5] {
+    let Stats {
+        dropped_full,
+        dropped_age,
+        lost,
+        purged,
+        not_stored,
+        ..
+    } = stats;
+    [dropped_full, dropped_age, lost, purged, not_stored].map(|tally| tally.weight)
+}
+
+/// How long ago a time in milliseconds since 1970 was, in seconds; 0 if the clock was set back.
+fn age_s(since_ms: i64) -> f64 {
+    (seconds_since_epoch() - since_ms as f64 / 1000.0).max(0.0)
 }
 
 fn seconds_since_epoch() -> f64 {

@@ -8,6 +8,7 @@
 
 mod fleet;
 mod metrics;
+mod orphans;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,8 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use thiserror::Error;
 use tokio::time::{interval, timeout};
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{error, info, warn};
 
 use self::fleet::{Fleet, FleetError};
@@ -32,6 +34,7 @@ use crate::config::{self, Config, LoadError};
 use crate::http::{BindError, Server};
 use crate::queue::{DirectoryLock, LockError, lock_directory};
 use crate::receive::{ReceiveMetrics, Receiver};
+use crate::store::{Command, CommandError, api};
 use crate::telemetry::{Registry, causes};
 
 /// How long requests in hand may take once the relay stops.
@@ -80,6 +83,9 @@ pub enum ReloadError {
     /// A route cannot be set up.
     #[error("cannot set up the routes")]
     Routes(#[from] FleetError),
+    /// It is too late for that.
+    #[error("the relay is stopping")]
+    Stopping,
 }
 
 /// A running relay.
@@ -101,6 +107,9 @@ struct Inner {
     fleet: tokio::sync::Mutex<Fleet>,
     /// The configuration in force, for the status pages.
     config_text: Mutex<String>,
+    /// A reload or command that has begun goes on to its end, whoever still waits for it.
+    tasks: TaskTracker,
+    stopping: CancellationToken,
 }
 
 impl App {
@@ -114,6 +123,7 @@ impl App {
         let lock = lock_directory(&options.storage_path)?;
         let mut fleet = Fleet::new(options.storage_path.clone(), registry.clone());
         let router = fleet.apply(&config).await?;
+        fleet.find_orphans().await;
         metrics.reloaded(config.hash);
         let receive_metrics = ReceiveMetrics::new(&registry);
         let receiver = Receiver::new(config.receive.clone(), router, receive_metrics);
@@ -123,11 +133,18 @@ impl App {
             receiver: Arc::clone(&receiver),
             fleet: tokio::sync::Mutex::new(fleet),
             config_text: Mutex::new(config.text),
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
             options,
         });
-        let admin = Admin::new(Arc::clone(&inner) as Arc<dyn Relay>, registry);
+        let token = api::new_token();
+        let relay = Arc::clone(&inner) as Arc<dyn Relay>;
+        let admin = Admin::new(relay, registry, token.clone());
         let service = receiver.service().merge(admin.service());
         let server = Server::start(inner.options.listen_address, service)?;
+        if let Err(error) = api::write(&inner.options.storage_path, server.address(), &token) {
+            warn!(%error, "`promrelay queue` will not find this relay");
+        }
         admin.set_ready(true);
         info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "started");
         let maintenance = AbortOnDropHandle::new(spawn_maintenance(Arc::clone(&inner)));
@@ -150,8 +167,11 @@ impl App {
     ///
     /// # Errors
     /// If the file has mistakes or a route cannot be set up; then nothing has changed.
+    ///
+    /// # Cancel safety
+    /// Once polled it goes on by itself.
     pub async fn reload(&self) -> Result<(), ReloadError> {
-        self.inner.reload().await
+        Arc::clone(&self.inner).start_reload().await
     }
 
     /// Stops in order; see the module. Nothing that was acknowledged is lost.
@@ -159,24 +179,30 @@ impl App {
         info!("stopping");
         drop(self.maintenance);
         self.admin.set_ready(false);
+        self.inner.stopping.cancel();
         if timeout(FINISH_REQUESTS, self.inner.receiver.stop())
             .await
             .is_err()
         {
             warn!("requests in hand did not finish; their senders will repeat them");
         }
-        let mut fleet = self.inner.fleet.lock().await;
-        if timeout(FINISH_SENDS, fleet.stop()).await.is_err() {
+        let sends = async { self.inner.fleet.lock().await.stop().await };
+        if timeout(FINISH_SENDS, sends).await.is_err() {
             warn!("sends in flight did not end; they will be repeated after the next start");
         }
-        drop(fleet);
         self.server.stop(CLOSE_CONNECTIONS).await;
         info!("stopped");
     }
 }
 
 impl Inner {
-    async fn reload(&self) -> Result<(), ReloadError> {
+    async fn start_reload(self: Arc<Self>) -> Result<(), ReloadError> {
+        let inner = Arc::clone(&self);
+        let reload = self.tasks.spawn(async move { inner.reload_now().await });
+        reload.await.unwrap_or(Err(ReloadError::Stopping))
+    }
+
+    async fn reload_now(&self) -> Result<(), ReloadError> {
         let result = self.try_reload().await;
         match &result {
             Ok(config) => {
@@ -192,9 +218,17 @@ impl Inner {
         result.map(|_| ())
     }
 
+    async fn execute_now(&self, command: Command) -> Result<Value, CommandError> {
+        let mut fleet = self.fleet.lock().await;
+        fleet.execute(command).await
+    }
+
     async fn try_reload(&self) -> Result<Config, ReloadError> {
         let file = self.options.config_file.clone();
         let mut fleet = self.fleet.lock().await;
+        if self.stopping.is_cancelled() {
+            return Err(ReloadError::Stopping);
+        }
         let config = config::load(&file)?;
         let router = fleet.apply(&config).await?;
         // Routes that are gone take what requests in hand still bring them.
@@ -216,15 +250,26 @@ impl Inner {
 impl Relay for Inner {
     fn refresh_metrics(&self) {
         // While a reload holds the fleet the gauges keep what they last said.
-        if let Ok(fleet) = self.fleet.try_lock() {
+        if let Ok(mut fleet) = self.fleet.try_lock() {
             fleet.refresh_metrics();
         }
     }
 
-    fn reload(&self) -> BoxFuture<'_, Result<(), String>> {
-        let reload = Inner::reload(self);
-        reload
+    fn reload(self: Arc<Self>) -> BoxFuture<'static, Result<(), String>> {
+        self.start_reload()
             .map(|result| result.map_err(|error| causes(&error)))
+            .boxed()
+    }
+
+    fn execute(
+        self: Arc<Self>,
+        command: Command,
+    ) -> BoxFuture<'static, Result<Value, CommandError>> {
+        let inner = Arc::clone(&self);
+        let execution = async move { inner.execute_now(command).await };
+        let execution = self.tasks.spawn(execution);
+        execution
+            .map(|result| result.unwrap_or(Err(CommandError::Panicked)))
             .boxed()
     }
 

@@ -15,7 +15,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 use tokio::time::{Instant, interval, sleep_until};
 
 use super::series;
-use super::sink::{Sink, print, table};
+use super::sink::{Sink, table, try_print};
 use crate::app::{App, Options};
 use crate::http::Server;
 use crate::model::Label;
@@ -63,26 +63,28 @@ async fn demonstrate(arguments: &Arguments) -> anyhow::Result<ExitCode> {
     )
     .await?;
     let url = format!("http://{}/api/v1/write", app.address());
-    introduce(&url, sink_server.address());
-    let result = write_and_show(&url, &sink, arguments).await;
+    let result = match introduce(&url, sink_server.address()) {
+        Ok(()) => write_and_show(&url, &sink, arguments).await,
+        Err(error) => Err(error.into()),
+    };
     app.stop().await;
     let arrived = sink.arrived();
     sink_server.stop(Duration::from_secs(1)).await;
     result?;
-    print(&format!("\nIn all, per route:\n{}{NEXT}", table(&arrived)));
+    try_print(&format!("\nIn all, per route:\n{}{NEXT}", table(&arrived)))?;
     anyhow::ensure!(!arrived.is_empty(), "nothing arrived at the sink");
     Ok(ExitCode::SUCCESS)
 }
 
-fn introduce(url: &str, sink: SocketAddr) {
-    print(&format!(
+fn introduce(url: &str, sink: SocketAddr) -> std::io::Result<()> {
+    try_print(&format!(
         "windows_exporter's metrics, as job=\"node-exporter\"\n\
          \x20 -> promrelay  {url}\n\
          \x20 -> route container  http://{sink}/prometheus.metrics.container\n\
          \x20 -> route node       http://{sink}/prometheus.metrics.node\n\
          Of {} series each route gets what its rules keep. Ctrl-C ends it.\n\n",
         samples().count()
-    ));
+    ))
 }
 
 /// What to do after the demo.
@@ -105,23 +107,27 @@ async fn write_and_show(url: &str, sink: &Sink, arguments: &Arguments) -> anyhow
     let end = arguments
         .duration
         .map(|duration| Instant::now() + duration.into());
+    let ended = async {
+        match end {
+            Some(end) => sleep_until(end).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = ended => Ok(()),
+        result = tokio::signal::ctrl_c() => Ok(result?),
+        result = write_rounds(&client, url, sink) => result,
+    }
+}
+
+async fn write_rounds(client: &reqwest::Client, url: &str, sink: &Sink) -> anyhow::Result<()> {
     let mut tick = interval(INTERVAL);
     let mut round = 0u64;
     loop {
-        let ended = async {
-            match end {
-                Some(end) => sleep_until(end).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            _ = tick.tick() => {}
-            () = ended => return Ok(()),
-            result = tokio::signal::ctrl_c() => return Ok(result?),
-        }
-        write_round(&client, url).await?;
+        tick.tick().await;
+        write_round(client, url).await?;
         if round > 0 && round.is_multiple_of(SHOW_EVERY) {
-            print(&format!("after {round} s:\n{}", table(&sink.arrived())));
+            try_print(&format!("after {round} s:\n{}", table(&sink.arrived())))?;
         }
         round += 1;
     }

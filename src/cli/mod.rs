@@ -7,6 +7,8 @@ mod demo;
 mod explain;
 mod healthcheck;
 mod proxy;
+mod queue;
+mod queue_text;
 mod run;
 mod series;
 mod sink;
@@ -44,6 +46,8 @@ enum Command {
     Demo(demo::Arguments),
     /// Pass scrapes on to the exporter of a node; for a `DaemonSet`.
     Proxy(proxy::Arguments),
+    /// List, show, replay, purge or move what waits on disk and what receivers refused.
+    Queue(queue::Arguments),
     /// Ask a running relay whether it is ready; for a container's HEALTHCHECK.
     Healthcheck(healthcheck::Arguments),
 }
@@ -58,6 +62,7 @@ pub fn main() -> ExitCode {
         Command::Sink(arguments) => sink::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
         Command::Proxy(arguments) => proxy::run(&arguments),
+        Command::Queue(arguments) => queue::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
     };
     result.unwrap_or_else(|error| {

@@ -119,32 +119,40 @@ mod tests {
 
     use super::{Arguments, upstream};
 
+    const HOST: (&str, &str) = ("PROXY_HOSTIP", "10.0.0.1");
+    const PORT: (&str, &str) = ("PROXY_PORT", "9100");
+
     #[derive(Parser)]
     struct Command {
         #[command(flatten)]
         arguments: Arguments,
     }
 
+    /// Flags, variables, and the address that they come to.
+    type Case = (
+        &'static [&'static str],
+        &'static [(&'static str, &'static str)],
+        Option<&'static str>,
+    );
+
     #[test]
     fn flags_go_before_the_environment() {
-        let host = ("PROXY_HOSTIP", "10.0.0.1");
-        let port = ("PROXY_PORT", "9100");
-        let cases: [(&[&str], &[(&str, &str)], Option<&str>); 8] = [
-            (&[], &[host, port], Some("10.0.0.1:9100")),
-            (&[], &[host], Some("10.0.0.1:9182")),
+        let cases: [Case; 8] = [
+            (&[], &[HOST, PORT], Some("10.0.0.1:9100")),
+            (&[], &[HOST], Some("10.0.0.1:9182")),
             (
                 &[],
-                &[("PROXY_HOSTIP", "fd00::1"), port],
+                &[("PROXY_HOSTIP", "fd00::1"), PORT],
                 Some("[fd00::1]:9100"),
             ),
             (
                 &["--upstream.host=h", "--upstream.port=1"],
-                &[host, port],
+                &[HOST, PORT],
                 Some("h:1"),
             ),
             (&["--upstream.host=[::1]"], &[], Some("[::1]:9182")),
-            (&[], &[port], None),
-            (&[], &[host, ("PROXY_PORT", "99999")], None),
+            (&[], &[PORT], None),
+            (&[], &[HOST, ("PROXY_PORT", "99999")], None),
             (&["--upstream.host=a/b"], &[], None),
         ];
         for (flags, variables, expected) in cases {

@@ -55,7 +55,14 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
 
 async fn serve(options: Options) -> anyhow::Result<ExitCode> {
     let mut signals = Signals::listen().context("cannot listen for signals")?;
-    let app = match App::start(options, Registry::new()).await {
+    let started = tokio::select! {
+        started = App::start(options, Registry::new()) => started,
+        () = signals.stop() => {
+            info!("stopped before the start was complete");
+            return Ok(ExitCode::SUCCESS);
+        }
+    };
+    let app = match started {
         Ok(app) => app,
         Err(crate::app::StartError::Config(LoadError::Problems(problems))) => {
             super::check::print_problems(&problems);
@@ -64,12 +71,17 @@ async fn serve(options: Options) -> anyhow::Result<ExitCode> {
         Err(error) => return Err(error.into()),
     };
     while let Signal::Reload = signals.next().await {
-        // What went wrong is logged and counted where it happened.
-        drop(app.reload().await);
+        // What goes wrong is logged and counted where it happens. A signal to stop does not wait
+        // for a reload to end.
+        let reload = async { drop(app.reload().await) };
+        tokio::select! {
+            () = reload => {}
+            () = signals.stop() => break,
+        }
     }
     tokio::select! {
         () = app.stop() => Ok(ExitCode::SUCCESS),
-        () = signals.stopped_again() => {
+        () = signals.stop() => {
             info!("second signal: exiting at once");
             Ok(ExitCode::FAILURE)
         }
@@ -108,7 +120,8 @@ impl Signals {
         }
     }
 
-    async fn stopped_again(&mut self) {
+    /// Waits for a signal to stop; those to reload are passed over.
+    async fn stop(&mut self) {
         while matches!(self.next().await, Signal::Reload) {}
     }
 }
@@ -129,7 +142,8 @@ impl Signals {
         }
     }
 
-    async fn stopped_again(&mut self) {
+    /// Waits for a signal to stop; those to reload are passed over.
+    async fn stop(&mut self) {
         while matches!(self.next().await, Signal::Reload) {}
     }
 }

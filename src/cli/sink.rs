@@ -25,6 +25,8 @@ use crate::remote_write::v1::{Limits, Part, Series, Walker};
 
 /// The same limit that fluentd has, in bytes.
 const BODY_BYTES: u64 = 32 * 1024 * 1024;
+/// How long a body may take to arrive.
+const BODY_TIME: Duration = Duration::from_secs(30);
 const DECODED_BYTES: u64 = 512 * 1024 * 1024;
 /// Distinct series that are counted per path; beyond that the count stays.
 const SERIES_PER_PATH: usize = 1_000_000;
@@ -138,7 +140,7 @@ async fn receive(State(sink): State<Sink>, request: Request) -> (StatusCode, Str
     let (parts, body) = request.into_parts();
     let announced = parts.headers.get(CONTENT_LENGTH);
     let announced = announced.and_then(|value| value.to_str().ok()?.parse().ok());
-    let body = match read_bounded(body, announced, BODY_BYTES).await {
+    let body = match read_bounded(body, announced, BODY_BYTES, BODY_TIME).await {
         Ok(body) => body,
         Err(error) => return (StatusCode::PAYLOAD_TOO_LARGE, error.to_string()),
     };
@@ -220,14 +222,16 @@ fn show(labels: &[Label<'_>]) -> String {
 }
 
 /// Writes to stdout; if that is closed there is nobody left to tell.
-pub(super) fn print(text: &str) {
-    use std::io::Write as _;
-    let mut stdout = std::io::stdout().lock();
-    if stdout
-        .write_all(text.as_bytes())
-        .and_then(|()| stdout.flush())
-        .is_err()
-    {
+fn print(text: &str) {
+    if try_print(text).is_err() {
         std::process::exit(0);
     }
+}
+
+/// Writes to stdout.
+pub(super) fn try_print(text: &str) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes())?;
+    stdout.flush()
 }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize, Serializer};
 use crate::queue;
 use crate::receive;
 use crate::relabel::RuleConfig;
+use crate::send::RejectionConfig;
 use crate::send::config::{MetadataConfig, QueueConfig};
 use crate::settings::{ByteSize, Duration, HttpUrl, Secret, positive};
 
@@ -65,6 +66,8 @@ pub(super) struct RemoteWrite {
     #[serde(default)]
     pub(super) metadata_config: MetadataConfig,
     #[serde(default)]
+    pub(super) on_rejection: RejectionConfig,
+    #[serde(default)]
     pub(super) queue: Queue,
 }
 
@@ -82,6 +85,8 @@ pub(super) struct Queue {
     pub(super) durability: Option<Durability>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) min_free_bytes: Option<ByteSize>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) parked_max_bytes: Option<ByteSize>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, Serialize)]
@@ -130,7 +135,15 @@ pub(super) struct Authorization {
     pub(super) credentials_file: Option<PathBuf>,
 }
 
+/// What a route's parked batches take on disk, where nobody says anything.
+const PARKED_MAX_BYTES: ByteSize = ByteSize::mib(256);
+
 impl Queue {
+    /// What a route's parked batches may take, in bytes.
+    pub(super) fn parked_max_bytes(self) -> u64 {
+        self.parked_max_bytes.unwrap_or(PARKED_MAX_BYTES).bytes()
+    }
+
     /// What is said here, else what `defaults` says.
     pub(super) fn or(self, defaults: Self) -> Self {
         Self {
@@ -139,6 +152,7 @@ impl Queue {
             on_full: self.on_full.or(defaults.on_full),
             durability: self.durability.or(defaults.durability),
             min_free_bytes: self.min_free_bytes.or(defaults.min_free_bytes),
+            parked_max_bytes: self.parked_max_bytes.or(defaults.parked_max_bytes),
         }
     }
 
@@ -151,6 +165,7 @@ impl Queue {
             on_full: Some(OnFull::Refuse),
             durability: Some(Durability::Fsync),
             min_free_bytes: Some(ByteSize::new(built_in.min_free_bytes)),
+            parked_max_bytes: Some(PARKED_MAX_BYTES),
         })
     }
 

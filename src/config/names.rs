@@ -15,10 +15,11 @@ use super::file::RemoteWrite;
 use super::routes::note;
 use super::typed::Findings;
 use super::yaml::Node;
+use crate::queue::MAX_REVERSIBLE_BYTES;
 use crate::settings::HttpUrl;
 
-/// What still makes a readable metric label and a directory's name.
-const MAX_BYTES: usize = 128;
+/// What still makes a readable metric label, and a directory's name that tells the route's.
+const MAX_BYTES: usize = MAX_REVERSIBLE_BYTES;
 
 /// Gives every entry that has a URL a name and notes those that cannot have one.
 pub(super) fn assign(entries: &mut [RemoteWrite], nodes: &[&Node], findings: &Findings) {
@@ -27,7 +28,7 @@ pub(super) fn assign(entries: &mut [RemoteWrite], nodes: &[&Node], findings: &Fi
     for ((entry, name), node) in entries.iter_mut().zip(names).zip(nodes) {
         let given = entry.name.is_some();
         let place = if given { "name" } else { "url" };
-        if given && let Err(message) = check(&name) {
+        if let Err(message) = check(&name, given) {
             note(findings, node, &[place], message);
         }
         if !name.is_empty() && !taken.insert(name.clone()) {
@@ -84,9 +85,16 @@ fn identity(entry: &RemoteWrite) -> String {
         .unwrap_or_default()
 }
 
-fn check(name: &str) -> Result<(), String> {
-    if name.is_empty() {
+fn check(name: &str, given: bool) -> Result<(), String> {
+    if name.is_empty() && given {
         return Err("`name` is empty: write one, or leave the key out".to_owned());
+    }
+    if name.len() > MAX_BYTES && !given {
+        return Err(format!(
+            "the url makes a name of {} bytes for the route, over the limit of {MAX_BYTES}: give \
+             it a `name`",
+            name.len()
+        ));
     }
     if name.len() > MAX_BYTES || name.chars().any(char::is_control) {
         return Err(format!(

@@ -10,8 +10,8 @@ use super::typed::Findings;
 use super::yaml::Node;
 use super::{names, spelling};
 use crate::route;
-use crate::send;
 use crate::send::config::{Auth, SecretSource};
+use crate::send::{self, RejectionConfig};
 use crate::settings::{ByteSize, Secret};
 
 /// Headers that are not the user's to set: the protocol's own and the connection's.
@@ -65,12 +65,14 @@ pub(super) fn build(
             follow_redirects: entry.follow_redirects,
             queue_config: entry.queue_config,
             metadata_config: entry.metadata_config,
+            on_rejection: entry.on_rejection.clone(),
         };
         routes.push(route::Config {
             name: entry.name.clone().unwrap_or_default(),
             rules: entry.write_relabel_configs.clone(),
             send,
             queue: entry.queue.options(),
+            parked_max_bytes: entry.queue.parked_max_bytes(),
         });
     }
     routes
@@ -117,6 +119,7 @@ impl Checker<'_> {
     }
 
     fn check(self, entry: &RemoteWrite) {
+        self.check_rejection(&entry.on_rejection);
         let node = value_at(self.node, &["queue_config"]);
         if self.findings.is_incomplete(node) {
             return;
@@ -135,6 +138,20 @@ impl Checker<'_> {
                 queue.min_shards, queue.max_shards
             );
             self.note(&["queue_config", "min_shards"], message);
+        }
+    }
+
+    fn check_rejection(self, config: &RejectionConfig) {
+        if let Some(code) = config.ambiguous() {
+            let message = format!("{code} can stand in one of `split`, `suspend` and `retry` only");
+            self.note(&["on_rejection"], message);
+        }
+        if config.max_suspension < config.min_suspension {
+            let message = format!(
+                "`max_suspension` ({}) must not be less than `min_suspension` ({})",
+                config.max_suspension, config.min_suspension
+            );
+            self.note(&["on_rejection", "max_suspension"], message);
         }
     }
 

@@ -115,7 +115,7 @@ impl<'a> Lexer<'a> {
     /// The error `reason`, here. Lines are only counted now that one is asked for.
     pub(super) fn error(&self, reason: Reason) -> ParseError {
         let before = &self.input[..self.at];
-        let line = 1 + before.iter().filter(|&&byte| byte == b'\n').count();
+        let line = before.split(|&byte| byte == b'\n').count();
         ParseError { line, reason }
     }
 }

@@ -85,8 +85,7 @@ const GO_SHORTEST_EXPONENT: i32 = 6;
 fn parse_hexadecimal(text: &str) -> Option<f64> {
     let (negative, unsigned) = match text.as_bytes() {
         [b'-', rest @ ..] => (true, rest),
-        [b'+', rest @ ..] => (false, rest),
-        rest => (false, rest),
+        [b'+', rest @ ..] | rest => (false, rest),
     };
     let digits = unsigned
         .strip_prefix(b"0x")

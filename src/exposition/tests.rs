@@ -4,6 +4,7 @@
 //! its entries, to the bit; where it says bad, the entries before the error are, and then comes an
 //! error. Its messages are not compared: they tell which token its lexer stumbled over.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::PathBuf;
 
@@ -17,12 +18,12 @@ use crate::model::Label;
 
 #[derive(Deserialize)]
 struct Index {
-    content_types: Vec<ContentType>,
+    content_types: Vec<Choice>,
     vectors: Vec<Vector>,
 }
 
 #[derive(Deserialize)]
-struct ContentType {
+struct Choice {
     content_type: String,
     fallback_scrape_protocol: Option<String>,
     parser: Option<String>,
@@ -180,12 +181,14 @@ fn check_vectors(format: &str, at_least: usize, parse: impl Fn(&[u8]) -> Outcome
                 .zip(&expected.entries)
                 .take_while(|(a, b)| a == b)
                 .count();
-            differences += &format!(
-                "{}: {error:?}; entry {at}: {:?}, not {:?}\n",
+            writeln!(
+                differences,
+                "{}: {error:?}; entry {at}: {:?}, not {:?}",
                 vector.file,
                 entries.get(at),
                 expected.entries.get(at),
-            );
+            )
+            .unwrap();
         }
     }
     assert!(differences.is_empty(), "\n{differences}");
@@ -289,7 +292,7 @@ fn windows_exporter_bodies_are_read_to_the_end() {
 fn looking_for_a_start_is_linear() {
     let mut body = String::from("# TYPE h histogram\n");
     for bucket in 0..50_000 {
-        body += &format!("h_bucket{{le=\"{bucket}\"}} 1\n");
+        writeln!(body, "h_bucket{{le=\"{bucket}\"}} 1").unwrap();
     }
     let (entries, error) = parse_openmetrics((body + "# EOF\n").as_bytes());
     assert_eq!((entries.len(), error), (50_001, None));

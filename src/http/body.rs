@@ -13,8 +13,8 @@ use tokio::time::timeout;
 const FIRST_RESERVE_BYTES: u64 = 256 * 1024;
 /// How much of a body that is too large is read and forgotten, in bytes.
 const DRAIN_BYTES: usize = 64 * 1024 * 1024;
-/// How long the next piece of such a body may take.
-const DRAIN_TIME: Duration = Duration::from_millis(500);
+/// For how long.
+const DRAIN_TIME: Duration = Duration::from_secs(2);
 
 /// Why a body was not read.
 #[derive(Debug, Error)]
@@ -25,6 +25,9 @@ pub enum BodyError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// It took longer than it may.
+    #[error("body took longer than {0:?} to arrive")]
+    TooSlow(Duration),
     /// The connection ended before the body did.
     #[error("body was cut off")]
     CutOff(#[source] Box<dyn Error + Send + Sync>),
@@ -34,23 +37,37 @@ pub enum BodyError {
 /// bytes arrive, not as they are announced.
 ///
 /// # Errors
-/// If the body is over `limit` bytes or cut off.
+/// If the body is over `limit` bytes, takes longer than `within`, or is cut off.
 pub async fn read_bounded(
     body: Body,
     announced: Option<u64>,
     limit: u64,
+    within: Duration,
 ) -> Result<Bytes, BodyError> {
     let mut chunks = body.into_data_stream();
-    if announced.is_some_and(|announced| announced > limit) {
-        drain(chunks).await;
-        return Err(BodyError::TooLarge { limit });
+    let read = if announced.is_some_and(|announced| announced > limit) {
+        Err(BodyError::TooLarge { limit })
+    } else {
+        let read = timeout(within, collect(&mut chunks, announced, limit)).await;
+        read.unwrap_or(Err(BodyError::TooSlow(within)))
+    };
+    if let Err(BodyError::TooLarge { .. }) = read {
+        // Not longer than this, whatever the client does: the answer is there.
+        drop(timeout(DRAIN_TIME, drain(chunks)).await);
     }
+    read
+}
+
+async fn collect(
+    chunks: &mut BodyDataStream,
+    announced: Option<u64>,
+    limit: u64,
+) -> Result<Bytes, BodyError> {
     let reserve = announced.unwrap_or_default().min(FIRST_RESERVE_BYTES);
     let mut read = BytesMut::with_capacity(usize::try_from(reserve).unwrap_or_default());
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|error| BodyError::CutOff(error.into()))?;
         if (read.len() + chunk.len()) as u64 > limit {
-            drain(chunks).await;
             return Err(BodyError::TooLarge { limit });
         }
         read.extend_from_slice(&chunk);
@@ -63,7 +80,7 @@ pub async fn read_bounded(
 async fn drain(mut chunks: BodyDataStream) {
     let mut left = DRAIN_BYTES;
     while left > 0
-        && let Ok(Some(Ok(chunk))) = timeout(DRAIN_TIME, chunks.next()).await
+        && let Some(Ok(chunk)) = chunks.next().await
     {
         left = left.saturating_sub(chunk.len());
     }

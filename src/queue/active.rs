@@ -4,7 +4,7 @@ use std::io;
 
 use super::disk::{LogFile, OpenLog, is_full, remove_file, sync_directory};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader, Summary};
-use super::handle::Shared;
+use super::shared::Shared;
 use super::state::Segment;
 use super::{Options, Tally, segment};
 

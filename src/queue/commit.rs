@@ -10,8 +10,8 @@ use super::active::{Active, Failure, segment_bytes, undo, write_or_undo};
 use super::disk::{OpenLog, is_full, remove_file};
 use super::format::{RecordHeader, SEGMENT_HEADER_BYTES};
 use super::group::{Append, Group};
-use super::handle::Shared;
 use super::progress::Progress;
+use super::shared::Shared;
 use super::state::{Health, Phase};
 use super::{AppendError, Durability, Tally, segment};
 
@@ -116,6 +116,7 @@ impl Writer {
         let (mut byte, mut record) = (0, 0);
         while !appends.is_empty() {
             if let Some(error) = self.refusal() {
+                self.shared.lock().give_up(&group.records[record..]);
                 self.answer(appends.drain(..), &Err(error));
                 break;
             }
@@ -321,6 +322,8 @@ impl Writer {
                 warn!(segment = %path.display(), %error, "cannot delete a consumed segment");
             }
         }
+        // A reader that has one of them open lets it go.
+        self.shared.notify_reader();
     }
 
     fn save_progress(&mut self, progress: &Progress) {
@@ -340,7 +343,8 @@ impl Drop for Writer {
             state.health = Health::Failed("the queue's thread has ended".to_owned());
         }
         state.phase = Phase::Stopped;
-        state.pending = Group::default();
+        let pending = std::mem::take(&mut state.pending);
+        state.give_up(&pending.records);
         drop(state);
         self.shared.notify_reader();
     }

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::Tally;
 use super::format::{RecordHeader, SEGMENT_HEADER_BYTES};
 use super::segment::Bounds;
-use super::state::{Phase, Segment, State};
+use super::state::{Drop, Phase, Segment, State};
 
 /// A record that was read and not acknowledged.
 #[derive(Clone, Copy, Debug)]
@@ -13,6 +13,8 @@ pub(super) struct Delivered {
     pub position: u64,
     pub appended_ms: i64,
     pub tally: Tally,
+    /// Why its segment was dropped meanwhile, if it was.
+    pub withdrawn: Option<Drop>,
 }
 
 /// What becomes of a record that was read.
@@ -77,6 +79,7 @@ impl State {
                 position,
                 appended_ms: header.appended_ms,
                 tally: header.tally(),
+                withdrawn: None,
             });
         Delivery::Deliver
     }
@@ -150,11 +153,10 @@ impl State {
             return false;
         }
         let mut readable = Tally::default();
-        for records in self.delivered.values() {
-            for record in records {
-                if segment.first <= record.position && record.position <= segment.last {
-                    readable += record.tally;
-                }
+        for record in self.delivered.values().flatten() {
+            let is_here = segment.first <= record.position && record.position <= segment.last;
+            if is_here && record.withdrawn.is_none() {
+                readable += record.tally;
             }
         }
         let mut lost = std::mem::replace(&mut segment.queued, readable);
@@ -171,11 +173,71 @@ impl State {
             .get_mut(&stream)
             .and_then(|records| pop_through(records, position))
         {
-            self.settle(record.position, record.tally);
+            if record.withdrawn.is_some() {
+                self.withdrawn.remove(record.tally);
+            } else {
+                self.settle(record.position, record.tally);
+            }
             self.counters.acknowledged += record.tally;
-            self.progress.acknowledged.insert(stream, record.position);
-            self.progress_changed = true;
+            self.note_progress(stream, record.position);
         }
+        self.forget_if_empty(stream);
+    }
+
+    /// Marks what was read and not acknowledged up to `last`, and answers how much that is.
+    pub(super) fn mark_withdrawn(&mut self, last: u64, why: Drop) -> Tally {
+        let mut marked = Tally::default();
+        for record in self.delivered.values_mut().flatten() {
+            if record.position <= last && record.withdrawn.is_none() {
+                record.withdrawn = Some(why);
+                marked += record.tally;
+            }
+        }
+        marked
+    }
+
+    /// The number of a new reader. Only the latest reads: what is in the hands of those before and
+    /// was dropped will not be read again.
+    pub(super) fn start_reader(&mut self) -> u64 {
+        let streams: Vec<u16> = self.delivered.keys().copied().collect();
+        for stream in streams {
+            self.withdraw(stream);
+        }
+        self.readers += 1;
+        self.readers
+    }
+
+    /// Takes back what was read of `stream` and has been dropped or has become too old since.
+    /// Answers the position through which nothing of the stream is to be delivered any more.
+    pub(super) fn withdraw(&mut self, stream: u16) -> u64 {
+        let mut through = self.progress.dropped_through;
+        let expired_before_ms = self.expired_before_ms.unwrap_or(i64::MIN);
+        while let Some(&record) = self.delivered.get(&stream).and_then(VecDeque::front) {
+            if let Some(why) = record.withdrawn {
+                self.withdrawn.remove(record.tally);
+                *self.dropped_by(why) += record.tally;
+            } else if record.appended_ms < expired_before_ms {
+                self.settle(record.position, record.tally);
+                *self.dropped_by(Drop::Age) += record.tally;
+            } else {
+                break;
+            }
+            self.delivered
+                .get_mut(&stream)
+                .and_then(VecDeque::pop_front);
+            self.note_progress(stream, record.position);
+            through = through.max(record.position);
+        }
+        self.forget_if_empty(stream);
+        through
+    }
+
+    fn note_progress(&mut self, stream: u16, position: u64) {
+        self.progress.acknowledged.insert(stream, position);
+        self.progress_changed = true;
+    }
+
+    fn forget_if_empty(&mut self, stream: u16) {
         if self.delivered.get(&stream).is_some_and(VecDeque::is_empty) {
             self.delivered.remove(&stream);
         }

@@ -52,6 +52,26 @@ pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     }
 }
 
+/// Writes a file, all of it or nothing, and returns when it is on the disk.
+///
+/// # Errors
+/// If it cannot be written; then there is no file of that name unless there was one before.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let new = path.with_added_extension("new");
+    let write = || {
+        let mut file = File::create(&new)?;
+        file.write_all(bytes)?;
+        file.sync_data()?;
+        fs::rename(&new, path)
+    };
+    if let Err(error) = write() {
+        // Nobody must take a part for the whole; its ending says what it is if it stays.
+        drop(remove_file(&new));
+        return Err(error);
+    }
+    path.parent().map_or(Ok(()), sync_directory)
+}
+
 /// Whether a write failed for want of space, which is nobody's fault and passes.
 pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(

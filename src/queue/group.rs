@@ -56,6 +56,13 @@ impl State {
         pending.map_or(self.progress.next_position, |record| record.position)
     }
 
+    /// These records will not become durable.
+    pub(super) fn give_up(&mut self, records: &[RecordHeader]) {
+        for record in records {
+            self.counters.not_stored += record.tally();
+        }
+    }
+
     /// Adds to the pending group; `waiter` hears of its end.
     pub(super) fn append(
         &mut self,

@@ -1,26 +1,22 @@
 //! The queue as its users hold it.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
 
-use tokio::sync::{oneshot, watch};
-use tokio::time::Instant;
+use tokio::sync::oneshot;
 
 use super::commit::Writer;
-use super::disk::{OpenLog, free_bytes, open_log};
+use super::disk::{OpenLog, open_log};
 use super::format::{Kind, RecordHeader, checksum};
 use super::recovery::{self, Recovery};
-use super::state::{Phase, State, stored_bytes};
+use super::shared::Shared;
+use super::state::{Phase, stored_bytes};
 use super::{
     AppendError, CloseError, OpenError, Options, Position, Reader, Record, ReserveError, Stats,
     Tally,
 };
 
-/// How long the volume's free space is believed.
-const FREE_BYTES_VALID: Duration = Duration::from_secs(1);
 /// The writer's thread calls nothing deep.
 const STACK_BYTES: usize = 256 << 10;
 
@@ -37,100 +33,6 @@ pub struct Queue {
 struct Handle {
     shared: Arc<Shared>,
     writer: Mutex<Option<thread::JoinHandle<()>>>,
-}
-
-/// What the handles, the writer and the reader share.
-pub(super) struct Shared {
-    pub directory: PathBuf,
-    pub salt: u32,
-    state: Mutex<State>,
-    /// The writer waits for it.
-    work: Condvar,
-    /// The reader waits for it; counts what could interest one.
-    changes: watch::Sender<u64>,
-    free_bytes_at: Mutex<Option<Instant>>,
-}
-
-impl Shared {
-    pub(super) fn new(directory: PathBuf, salt: u32, state: State) -> Self {
-        Self {
-            directory,
-            salt,
-            state: Mutex::new(state),
-            work: Condvar::new(),
-            changes: watch::Sender::new(0),
-            free_bytes_at: Mutex::new(None),
-        }
-    }
-
-    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
-        // The account is changed in small steps that do not panic.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits for work, at most for `timeout`.
-    pub(super) fn wait<'a>(
-        &self,
-        state: MutexGuard<'a, State>,
-        timeout: Option<Duration>,
-    ) -> MutexGuard<'a, State> {
-        match timeout {
-            None => self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner),
-            Some(timeout) => {
-                let waited = self.work.wait_timeout(state, timeout);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        }
-    }
-
-    pub(super) fn notify_writer(&self) {
-        self.work.notify_one();
-    }
-
-    pub(super) fn notify_reader(&self) {
-        self.changes
-            .send_modify(|changes| *changes = changes.wrapping_add(1));
-    }
-
-    pub(super) fn changes(&self) -> watch::Receiver<u64> {
-        self.changes.subscribe()
-    }
-
-    /// Has the writer finish and the reader end.
-    fn close(&self) {
-        let mut state = self.lock();
-        if state.phase == Phase::Open {
-            state.phase = Phase::Closing;
-        }
-        drop(state);
-        self.notify_writer();
-        self.notify_reader();
-    }
-
-    /// Looks how much space the volume has, unless somebody just did.
-    fn refresh_free_bytes(&self) {
-        {
-            let mut at = self
-                .free_bytes_at
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            if at.is_some_and(|at| at.elapsed() < FREE_BYTES_VALID) {
-                return;
-            }
-            *at = Some(Instant::now());
-        }
-        let free_bytes = free_bytes(&self.directory);
-        self.lock().free_bytes = free_bytes;
-    }
-}
-
-impl fmt::Debug for Shared {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "Queue({})", self.directory.display())
-    }
 }
 
 impl Queue {
@@ -227,6 +129,9 @@ impl Queue {
         let mut state = shared.lock();
         if state.phase == Phase::Stopped {
             drop(waiter);
+            for (header, _) in &encoded {
+                state.counters.not_stored += header.tally();
+            }
         } else if records.is_empty() {
             drop(waiter.send(Ok(())));
         } else {
@@ -245,8 +150,7 @@ impl Queue {
     pub fn reader(&self) -> Reader {
         let shared = &self.handle.shared;
         let mut state = shared.lock();
-        state.readers += 1;
-        let number = state.readers;
+        let number = state.start_reader();
         drop(state);
         shared.notify_reader();
         Reader::new(Arc::clone(shared), number)
@@ -260,6 +164,18 @@ impl Queue {
         shared.notify_writer();
     }
 
+    /// Takes back what was read of `stream` and has been dropped since: for want of room, by a
+    /// purge, or because it is too old by now. Answers the position through which nothing of the
+    /// stream is to be delivered any more; what is not withdrawn, because it is on its way just
+    /// then, is acknowledged as usual and does not count as dropped.
+    #[must_use]
+    pub fn withdraw(&self, stream: u16) -> Position {
+        let shared = &self.handle.shared;
+        let through = shared.lock().withdraw(stream);
+        shared.notify_writer();
+        Position(through)
+    }
+
     /// Drops what is older than [`Options::max_age`] at `now_ms`: whole segments now, and until the
     /// next call each older record that the reader meets.
     pub fn expire(&self, now_ms: i64) {
@@ -267,7 +183,8 @@ impl Queue {
         self.handle.shared.notify_writer();
     }
 
-    /// Drops everything that is durable now; returns how much that was.
+    /// Drops everything that is durable now; returns how much that was. What the reader's owner has
+    /// in hand is part of it, and goes when it is withdrawn.
     #[must_use]
     pub fn purge(&self) -> Tally {
         let purged = self.handle.shared.lock().purge();

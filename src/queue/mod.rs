@@ -105,10 +105,12 @@ mod reader;
 mod recovery;
 mod resync;
 mod segment;
+mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
 
+pub use disk::write_durably;
 pub use error::{AppendError, CloseError, LockError, OpenError, ReserveError};
 pub use handle::{Queue, Receipt, Reservation};
 pub use inspect::{Inspect, Inspected, inspect, purge};
@@ -239,7 +241,8 @@ impl Tally {
 /// A queue in numbers. Counters count since it was opened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// What is durable and not acknowledged.
+    /// What is durable and not acknowledged, and what was read before it was dropped and is still
+    /// in its reader's hands: see [`Queue::withdraw`].
     pub queued: Tally,
     /// Bytes of all segment files.
     pub disk_bytes: u64,
@@ -258,6 +261,8 @@ pub struct Stats {
     pub dropped_age: Tally,
     /// What was dropped by [`Queue::purge`].
     pub purged: Tally,
+    /// What was appended and did not become durable, because the disk failed or was full.
+    pub not_stored: Tally,
     /// What was counted as queued and turned out to be damaged when it was read.
     pub lost: Tally,
     /// Damaged regions that were met, on open or later.

@@ -12,9 +12,9 @@ use tracing::error;
 
 use super::delivery::{Delivery, Plan};
 use super::format::{Kind, RECORD_HEADER_BYTES, RecordHeader, checksum};
-use super::handle::Shared;
 use super::resync::{find_record, set_aside};
 use super::segment::{self, Bounds, CHUNK_BYTES, SegmentFile, read_range};
+use super::shared::Shared;
 use super::{Entry, Position};
 
 const READ_ATTEMPTS: u32 = 5;
@@ -109,6 +109,10 @@ impl Reader {
                 Plan::Read { first, offset, end } => self.load(first, offset, end),
                 Plan::Wait => {
                     self.reconcile();
+                    if !self.is_needed() {
+                        // A deleted file that is open still takes its space.
+                        self.block.file = None;
+                    }
                     self.changes.changed().await.ok()?;
                 }
                 Plan::Stop => return None,

@@ -12,10 +12,10 @@ use super::disk::{OpenLog, is_full, remove_file, sync_directory};
 use super::format::{
     RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, Summary,
 };
-use super::handle::Shared;
 use super::progress::Progress;
 use super::resync::{find_record, set_aside, set_aside_segment};
 use super::segment::{self, Bounds, SegmentFile, Stop, Verify};
+use super::shared::Shared;
 use super::state::{Health, Segment, State};
 use super::{OpenError, Options, Tally};
 

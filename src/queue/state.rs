@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::delivery::{Delivered, pop_through};
+use super::delivery::Delivered;
 use super::format::{RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES};
 use super::group::Group;
 use super::progress::Progress;
@@ -48,7 +48,7 @@ impl Segment {
 
 /// Why segments are dropped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Drop {
+pub(super) enum Drop {
     Full,
     Age,
     Purge,
@@ -104,6 +104,8 @@ pub(super) struct State {
     /// How many readers there have been: only the latest reads.
     pub readers: u64,
     pub delivered: BTreeMap<u16, VecDeque<Delivered>>,
+    /// Those of them whose segments were dropped.
+    pub withdrawn: Tally,
     /// Every record up to here has been delivered, skipped or dropped by this process.
     pub read_through: u64,
     /// When the record at `read_through` was appended.
@@ -213,20 +215,24 @@ impl State {
             return false;
         };
         let segment = &mut self.segments[at];
-        let (last, dropped) = (segment.last, std::mem::take(&mut segment.queued));
-        match why {
-            Drop::Full => self.counters.dropped_full += dropped,
-            Drop::Age => self.counters.dropped_age += dropped,
-            Drop::Purge => self.counters.purged += dropped,
-        }
+        let (last, mut dropped) = (segment.last, std::mem::take(&mut segment.queued));
+        let withdrawn = self.mark_withdrawn(last, why);
+        dropped.remove(withdrawn);
+        self.withdrawn += withdrawn;
+        *self.dropped_by(why) += dropped;
         self.progress.dropped_through = self.progress.dropped_through.max(last);
         self.progress_changed = true;
-        for records in self.delivered.values_mut() {
-            while pop_through(records, last).is_some() {}
-        }
-        self.delivered.retain(|_, records| !records.is_empty());
         self.remove_if_consumed(at);
         true
+    }
+
+    /// What was dropped for this reason.
+    pub(super) fn dropped_by(&mut self, why: Drop) -> &mut Tally {
+        match why {
+            Drop::Full => &mut self.counters.dropped_full,
+            Drop::Age => &mut self.counters.dropped_age,
+            Drop::Purge => &mut self.counters.purged,
+        }
     }
 
     /// Drops segments all of whose records were appended before `now_ms - max_age`, and has the
@@ -252,10 +258,13 @@ impl State {
 
     /// Drops everything that is durable.
     pub(super) fn purge(&mut self) -> Tally {
+        let in_hand = self.withdrawn;
         let before = self.counters.purged;
         while self.drop_oldest_segment(Drop::Purge) {}
         let mut purged = self.counters.purged;
+        purged += self.withdrawn;
         purged.remove(before);
+        purged.remove(in_hand);
         purged
     }
 
@@ -268,7 +277,7 @@ impl State {
     }
 
     pub(super) fn stats(&self) -> Stats {
-        let mut queued = Tally::default();
+        let mut queued = self.withdrawn;
         for segment in &self.segments {
             queued += segment.queued;
         }

@@ -7,6 +7,7 @@ use thiserror::Error;
 use tokio::task::JoinError;
 
 use crate::http::BodyError;
+use crate::queue::ReserveError;
 use crate::remote_write::snappy::DecompressError;
 use crate::remote_write::v1::DecodeError;
 use crate::route::CommitError;
@@ -29,9 +30,6 @@ pub enum Refusal {
     /// The body was not read.
     #[error("cannot read the body")]
     Body(#[from] BodyError),
-    /// The body took longer than the timeout.
-    #[error("the body took too long to arrive")]
-    TooSlow,
     /// The body is not snappy, or too large.
     #[error("cannot decompress the body")]
     Decompress(#[from] DecompressError),
@@ -59,11 +57,15 @@ impl Refusal {
         match self {
             Self::ContentType(_) | Self::ContentEncoding(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Body(BodyError::TooLarge { .. })
-            | Self::Decompress(DecompressError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            | Self::Decompress(DecompressError::TooLarge { .. })
+            // However long it waits, there will never be room for it.
+            | Self::NotTaken(CommitError::Refused {
+                source: ReserveError::TooLarge { .. },
+                ..
+            }) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Decompress(_) | Self::Decode(_) => StatusCode::BAD_REQUEST,
             // Not 408 or 400: a Prometheus drops what is answered with those.
-            Self::Body(BodyError::CutOff(_))
-            | Self::TooSlow
+            Self::Body(BodyError::CutOff(_) | BodyError::TooSlow(_))
             | Self::Stopping
             | Self::TooMany
             | Self::NotTaken(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -79,13 +81,17 @@ impl Refusal {
             Self::ContentEncoding(_) => "content_encoding",
             Self::Body(BodyError::TooLarge { .. }) => "body_size",
             Self::Body(BodyError::CutOff(_)) => "body_cut_off",
-            Self::TooSlow => "body_timeout",
+            Self::Body(BodyError::TooSlow(_)) => "body_timeout",
             Self::Decompress(DecompressError::TooLarge { .. }) => "decoded_size",
             Self::Decompress(_) => "snappy",
             Self::Decode(DecodeError::Labels { .. }) => "labels",
             Self::Decode(_) => "protobuf",
             Self::TooMany => "in_flight",
             Self::Stopping => "stopping",
+            Self::NotTaken(CommitError::Refused {
+                source: ReserveError::TooLarge { .. },
+                ..
+            }) => "queue_size",
             Self::NotTaken(CommitError::Refused { .. }) => "queue_refused",
             Self::NotTaken(CommitError::Failed { .. }) => "queue_failed",
             Self::Panicked(_) => "internal",

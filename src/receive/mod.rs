@@ -9,7 +9,7 @@
 //! |---|---|
 //! | 204 | every route that the request concerns has it durable, or none wants any of it |
 //! | 400 | snappy, protobuf or labels are not valid: the body says what and where |
-//! | 413 | the body is over `max_body_size`, or would be over `max_decoded_size` |
+//! | 413 | over `max_body_size` or `max_decoded_size`, or larger than a concerned queue |
 //! | 415 | a content type, protobuf message or encoding that is not supported |
 //! | 503 | a queue is full or failing, too many requests are in hand, or the relay is stopping |
 //!
@@ -36,7 +36,7 @@ use axum::routing::post;
 use bytes::Bytes;
 use http::HeaderMap;
 use http::header::CONTENT_LENGTH;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 use tokio_util::task::task_tracker::TaskTrackerToken;
@@ -59,7 +59,7 @@ const KEPT_BUFFER_BYTES: usize = 4 * 1024 * 1024;
 pub struct Receiver {
     current: ArcSwap<Current>,
     /// Decompressing and routing at the same time.
-    processors: Semaphore,
+    processors: Arc<Semaphore>,
     stopping: AtomicBool,
     metrics: ReceiveMetrics,
 }
@@ -69,8 +69,16 @@ pub struct Receiver {
 struct Current {
     config: Config,
     router: Arc<Router>,
-    in_hand: Semaphore,
+    in_hand: Arc<Semaphore>,
     requests: TaskTracker,
+}
+
+/// A request's place among those in hand. It goes along with the work: a request whose client has
+/// gone is in hand for as long as a thread is busy with it.
+#[derive(Debug)]
+struct InHand {
+    _token: TaskTrackerToken,
+    _turn: OwnedSemaphorePermit,
 }
 
 impl Receiver {
@@ -80,7 +88,7 @@ impl Receiver {
         let processors = std::thread::available_parallelism().map_or(1, usize::from);
         Arc::new(Self {
             current: ArcSwap::from_pointee(Current::new(config, router)),
-            processors: Semaphore::new(processors),
+            processors: Arc::new(Semaphore::new(processors)),
             stopping: AtomicBool::new(false),
             metrics,
         })
@@ -110,20 +118,20 @@ impl Receiver {
     }
 
     async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<(), Refusal> {
-        let (current, _in_hand) = self.take_in_hand()?;
+        let (current, token) = self.take_in_hand()?;
         media::check(headers)?;
-        let _turn = current.turn().await?;
+        let in_hand = InHand {
+            _token: token,
+            _turn: current.turn().await?,
+        };
         let announced = headers
             .get(CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
         let limit = current.config.max_body_size.bytes();
-        let body = timeout(
-            current.config.request_timeout.into(),
-            read_bounded(body, announced, limit),
-        );
-        let body = body.await.map_err(|_why| Refusal::TooSlow)??;
+        let within = current.config.request_timeout.into();
+        let body = read_bounded(body, announced, limit, within).await?;
         self.metrics.body(body.len());
-        self.process(Arc::clone(&current), body).await
+        self.process(current, body, in_hand).await
     }
 
     /// The configuration for a request, and a token for as long as the request is in hand.
@@ -142,16 +150,21 @@ impl Receiver {
         }
     }
 
-    async fn process(&self, current: Arc<Current>, body: Bytes) -> Result<(), Refusal> {
-        let processor = self
-            .processors
-            .acquire()
-            .await
-            .expect("the semaphore is never closed");
-        let routing = tokio::task::spawn_blocking(move || current.route(&body));
-        let delivery = routing.await.map_err(Refusal::Panicked)?;
-        drop(processor);
-        delivery?.commit().await.map_err(Refusal::NotTaken)
+    async fn process(
+        &self,
+        current: Arc<Current>,
+        body: Bytes,
+        in_hand: InHand,
+    ) -> Result<(), Refusal> {
+        let processor = Arc::clone(&self.processors).acquire_owned().await;
+        let processor = processor.expect("the semaphore is never closed");
+        let routing = tokio::task::spawn_blocking(move || {
+            let routed = current.route(&body);
+            drop(processor);
+            (routed, in_hand)
+        });
+        let (routed, _in_hand) = routing.await.map_err(Refusal::Panicked)?;
+        routed?.commit().await.map_err(Refusal::NotTaken)
     }
 }
 
@@ -161,13 +174,13 @@ impl Current {
         Self {
             config,
             router,
-            in_hand,
+            in_hand: Arc::new(in_hand),
             requests: TaskTracker::new(),
         }
     }
 
-    async fn turn(&self) -> Result<SemaphorePermit<'_>, Refusal> {
-        let turn = timeout(TURN, self.in_hand.acquire())
+    async fn turn(&self) -> Result<OwnedSemaphorePermit, Refusal> {
+        let turn = timeout(TURN, Arc::clone(&self.in_hand).acquire_owned())
             .await
             .map_err(|_why| Refusal::TooMany)?;
         Ok(turn.expect("the semaphore is never closed"))
@@ -179,12 +192,15 @@ impl Current {
         }
         let limit = self.config.max_decoded_size.bytes();
         BUFFER.with_borrow_mut(|buffer| {
-            let request = snappy::decompress(body, limit, buffer)?;
-            let routed = self.router.route(request);
-            if buffer.len() > KEPT_BUFFER_BYTES {
+            let request = snappy::decompress(body, limit, buffer);
+            let routed = request.map_err(Refusal::from).and_then(|request| {
+                let routed = self.router.route(request);
+                routed.map_err(Refusal::from)
+            });
+            if buffer.capacity() > KEPT_BUFFER_BYTES {
                 *buffer = Vec::new();
             }
-            Ok(routed?)
+            routed
         })
     }
 }

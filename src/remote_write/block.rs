@@ -29,7 +29,7 @@ pub struct Counts {
 }
 
 /// A block as read back from a queue.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {
     /// What it holds.
     pub counts: Counts,
@@ -55,6 +55,11 @@ impl Block {
             put_varint(buffer, number);
         }
         buffer.extend_from_slice(elements);
+    }
+
+    /// Appends this block to `buffer`.
+    pub fn encode_into(&self, buffer: &mut Vec<u8>) {
+        Self::encode(self.counts, &self.elements, buffer);
     }
 
     /// Reads a block; the elements share `bytes`' memory.

@@ -3,6 +3,7 @@
 //! A block is a varint (the decompressed length) followed by elements. Remote write uses this
 //! format only, never the framed one.
 
+use bytes::Bytes;
 use snap::raw::{Decoder, Encoder, max_compress_len};
 use thiserror::Error;
 
@@ -109,6 +110,12 @@ impl std::fmt::Debug for Compressor {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Compressor").finish_non_exhaustive()
     }
+}
+
+/// The elements of a block, without the length in front; nothing of what has no valid length.
+#[must_use]
+pub fn elements(block: &Bytes) -> Bytes {
+    read_varint(block).map_or_else(|_| Bytes::new(), |(_, preamble)| block.slice(preamble..))
 }
 
 /// Joins elements into one block: the sum of their decompressed lengths, then all elements.

@@ -18,9 +18,11 @@ use super::wire::{
 use crate::model::Label;
 
 mod labels;
+mod split;
 
 use labels::LabelReader;
 pub use labels::{InvalidLabels, Limits};
+pub use split::{Piece, count, halve};
 
 /// `WriteRequest.timeseries`.
 pub const TIMESERIES: u32 = 1;
@@ -47,6 +49,12 @@ pub enum DecodeError {
         /// What is wrong with it.
         #[source]
         source: WireError,
+    },
+    /// Fields of the request that are not known here, more than are carried.
+    #[error("unknown fields are over the limit of {limit} bytes")]
+    Unknown {
+        /// The limit in bytes.
+        limit: usize,
     },
     /// A series' labels are not acceptable.
     #[error("series {index} ({series}) has invalid labels")]

@@ -15,4 +15,6 @@ pub struct Config {
     pub send: send::Config,
     /// The bounds of its queue.
     pub queue: queue::Options,
+    /// What its parked batches may take on disk, in bytes.
+    pub parked_max_bytes: u64,
 }

@@ -12,6 +12,10 @@ use crate::relabel::{Outcome, Scratch};
 use crate::remote_write::snappy::Compressor;
 use crate::remote_write::v1::{DecodeError, Part, Series, Walker, encode_labels};
 
+/// What is carried of fields that are not known here, in bytes per request. None is in use; one
+/// block of each route has to hold them all.
+const UNKNOWN_BYTES: usize = 64 * 1024;
+
 /// The state that handling a request needs, used again from request to request.
 #[derive(Debug)]
 pub(super) struct Worker {
@@ -89,7 +93,11 @@ impl Worker {
                     self.sorter.add_series(router, verdict, &series, &mut set);
                 }
                 Part::Metadata(field) => self.sorter.add_metadata(router.routes(), field),
-                Part::Unknown(field) => unknown.push(field),
+                Part::Unknown(field) if unknown.len() + field.len() > UNKNOWN_BYTES => {
+                    let limit = UNKNOWN_BYTES;
+                    return Err(DecodeError::Unknown { limit });
+                }
+                Part::Unknown(field) => unknown.extend_from_slice(field),
             }
         }
         self.sorter.add_unknown(&unknown);
@@ -220,11 +228,12 @@ impl Sorter {
     }
 
     /// What is not understood goes to every route that keeps something of this request.
-    fn add_unknown(&mut self, fields: &[&[u8]]) {
+    fn add_unknown(&mut self, fields: &[u8]) {
+        if fields.is_empty() {
+            return;
+        }
         for outbox in self.outboxes.iter_mut().filter(|outbox| !outbox.is_empty()) {
-            for field in fields {
-                outbox.add_field(field, &mut self.compressor, &mut self.arena);
-            }
+            outbox.add_field(fields, &mut self.compressor, &mut self.arena);
         }
     }
 

@@ -63,6 +63,20 @@ impl Batch {
         self.blocks.last().map(|held| held.position)
     }
 
+    /// The position of the first block.
+    pub(super) fn first_position(&self) -> Option<Position> {
+        self.blocks.first().map(|held| held.position)
+    }
+
+    /// Leaves out the blocks up to `position`.
+    pub(super) fn forget_through(&mut self, position: Position) {
+        let blocks = std::mem::take(&mut self.blocks);
+        self.counts = Counts::default();
+        for held in blocks.into_iter().filter(|held| held.position > position) {
+            self.push(held);
+        }
+    }
+
     /// The body of the request: the blocks' elements as one snappy block.
     pub(super) fn body(&self) -> Vec<u8> {
         let elements = self.blocks.iter().map(|held| held.block.elements.as_ref());

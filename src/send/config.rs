@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use super::rejection::RejectionConfig;
 use crate::settings::{Duration, HttpUrl, Secret, positive};
 
 /// The lanes of a route that says nothing of shards.
@@ -19,7 +20,7 @@ const MAX_LANES: u64 = 64;
 const SECRET_FILE_BYTES: u64 = 64 * 1024;
 
 /// Where and how a route's requests are sent.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// The receiver.
     pub url: HttpUrl,
@@ -35,6 +36,8 @@ pub struct Config {
     pub queue_config: QueueConfig,
     /// Whether metadata is sent.
     pub metadata_config: MetadataConfig,
+    /// What follows when the receiver refuses a batch for good.
+    pub on_rejection: RejectionConfig,
 }
 
 /// `queue_config` of a `remote_write` entry: batches, lanes and retries.
@@ -118,7 +121,7 @@ impl Default for MetadataConfig {
 }
 
 /// The credentials of a route.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Auth {
     /// None.
     #[default]
@@ -140,7 +143,7 @@ pub enum Auth {
 }
 
 /// Where a secret is.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SecretSource {
     /// In the configuration.
     Inline(Secret),

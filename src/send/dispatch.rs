@@ -37,8 +37,8 @@ async fn read(shared: Arc<Shared>) {
         }
         let lanes = lanes.get_or_insert_with(|| Lanes::start(&shared, count));
         let permit = room_for(&entry, &read_ahead).await;
-        if let Some(held) = decode(&shared, entry, permit)
-            && let Some(sender) = lanes.senders.get(usize::from(lane))
+        let held = decode(&shared, entry, permit);
+        if let Some(sender) = lanes.senders.get(usize::from(lane))
             && sender.send(held).await.is_err()
         {
             return;
@@ -54,28 +54,19 @@ async fn room_for(entry: &Entry, read_ahead: &Arc<Semaphore>) -> OwnedSemaphoreP
     permit.expect("the semaphore is never closed")
 }
 
-fn decode(shared: &Shared, entry: Entry, permit: OwnedSemaphorePermit) -> Option<Held> {
-    let Entry {
-        position,
-        stream,
-        weight,
-        appended_ms,
-        bytes,
-    } = entry;
-    match Block::decode(bytes) {
-        Ok(block) => Some(Held {
-            block,
-            position,
-            appended_ms,
-            _permit: permit,
-        }),
-        Err(error) => {
-            let route = &shared.route;
-            error!(%route, samples = weight, %error, "dropped a block that cannot be read");
-            shared.metrics.unreadable(weight);
-            shared.queue.acknowledge(stream, position);
-            None
-        }
+/// A block that cannot be read becomes an empty one, which its lane acknowledges in its turn.
+fn decode(shared: &Shared, entry: Entry, permit: OwnedSemaphorePermit) -> Held {
+    let block = Block::decode(entry.bytes).unwrap_or_else(|error| {
+        let (route, samples) = (&shared.route, entry.weight);
+        error!(%route, samples, %error, "dropped a block that cannot be read");
+        shared.metrics.unreadable(samples);
+        Block::default()
+    });
+    Held {
+        block,
+        position: entry.position,
+        appended_ms: entry.appended_ms,
+        _permit: permit,
     }
 }
 

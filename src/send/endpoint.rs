@@ -10,6 +10,7 @@ use reqwest::{Client, Response, redirect};
 use thiserror::Error;
 
 use super::config::{Config, QueueConfig};
+use super::rejection::RejectionConfig;
 use crate::http::read_response;
 use crate::telemetry::causes;
 
@@ -95,6 +96,10 @@ impl Endpoint {
         self.config.queue_config
     }
 
+    pub(super) fn on_rejection(&self) -> &RejectionConfig {
+        &self.config.on_rejection
+    }
+
     /// Sends one request, once.
     pub(super) async fn post(&self, body: Bytes) -> Answer {
         let mut headers = self.headers.clone();
@@ -127,6 +132,8 @@ impl Endpoint {
             Some("5xx")
         } else if status.is_redirection() {
             Some("redirect")
+        } else if self.config.on_rejection.retries(code) {
+            Some("4xx")
         } else {
             (too_many && self.config.queue_config.retry_on_http_429).then_some("429")
         };

@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use tracing::{error, warn};
 
-use super::backoff::Backoff;
 use super::batch::{Batch, Held};
-use super::endpoint::{Answer, Endpoint};
+use super::delivery::{self, End};
+use super::endpoint::Endpoint;
 use super::metrics::SendMetrics;
+use super::parked::Parking;
 use super::stream::stream;
+use super::suspension::Suspension;
 use crate::queue::Queue;
 
 /// What the tasks of one sender share.
@@ -21,6 +22,8 @@ use crate::queue::Queue;
 pub(super) struct Shared {
     pub(super) route: Arc<str>,
     pub(super) queue: Queue,
+    pub(super) parking: Arc<Parking>,
+    pub(super) suspension: Suspension,
     pub(super) endpoint: watch::Receiver<Arc<Endpoint>>,
     pub(super) metrics: SendMetrics,
     pub(super) stop: CancellationToken,
@@ -28,7 +31,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    fn endpoint(&self) -> Arc<Endpoint> {
+    pub(super) fn endpoint(&self) -> Arc<Endpoint> {
         Arc::clone(&self.endpoint.borrow())
     }
 }
@@ -43,14 +46,28 @@ pub(super) async fn run(
     let stream = stream(lanes, lane);
     let mut held_over = None;
     loop {
-        let batch = collect(&shared, &mut blocks, &mut held_over).await;
-        let Some(last) = batch.last_position() else {
-            return;
-        };
-        if !deliver(&shared, &batch).await {
+        let mut batch = collect(&shared, &mut blocks, &mut held_over).await;
+        if batch.last_position().is_none() {
             return;
         }
-        shared.queue.acknowledge(stream, last);
+        // What was dropped from the queue while it waited here is not sent any more.
+        batch.forget_through(shared.queue.withdraw(stream));
+        while let Some(last) = batch.last_position() {
+            let end = if batch.counts().raw_len == 0 {
+                // Blocks that could not be read.
+                End::Settled
+            } else {
+                delivery::deliver(&shared, stream, &batch).await
+            };
+            match end {
+                End::Settled => {
+                    shared.queue.acknowledge(stream, last);
+                    break;
+                }
+                End::Withdrawn => batch.forget_through(shared.queue.withdraw(stream)),
+                End::Stopped => return,
+            }
+        }
         if shared.stop.is_cancelled() {
             return;
         }
@@ -97,56 +114,6 @@ async fn collect(
         let waited = batch.oldest_ms().map_or(Duration::ZERO, age);
         let wait = Duration::from(queue.batch_send_deadline).saturating_sub(waited);
         deadline.get_or_insert_with(|| Instant::now() + wait);
-    }
-}
-
-/// Sends a batch until it is answered for good. False if the sender was stopped before that: then
-/// the batch is still in the queue.
-async fn deliver(shared: &Shared, batch: &Batch) -> bool {
-    let (route, metrics) = (&shared.route, &shared.metrics);
-    let body = bytes::Bytes::from(batch.body());
-    let counts = batch.counts();
-    let mut attempt = 0u64;
-    let config = shared.endpoint().queue_config();
-    let mut backoff = Backoff::new(config.min_backoff.into(), config.max_backoff.into());
-    loop {
-        let endpoint = shared.endpoint();
-        attempt += 1;
-        let answer = metrics.time(endpoint.post(body.clone())).await;
-        let (reason, retry_after) = match answer {
-            Answer::Delivered { code } => {
-                metrics.delivered(code, counts, body.len());
-                return true;
-            }
-            Answer::Rejected { code, words } => {
-                metrics.rejected(code, counts);
-                if let Some(suppressed) = metrics.rejections_logged.permit() {
-                    let samples = counts.samples;
-                    error!(%route, code, samples, suppressed, words, "receiver rejected samples");
-                }
-                return true;
-            }
-            Answer::Retry {
-                reason,
-                code,
-                retry_after,
-                words,
-            } => {
-                metrics.retried(reason, code);
-                if let Some(suppressed) = metrics.retries_logged.permit() {
-                    warn!(%route, attempt, reason, suppressed, words, "send failed, will retry");
-                }
-                (reason, retry_after)
-            }
-        };
-        if shared.stop.is_cancelled() {
-            tracing::info!(%route, reason, samples = counts.samples, "left in the queue");
-            return false;
-        }
-        let pause = backoff.next_pause().max(retry_after.unwrap_or_default());
-        let pause = sleep_until(Instant::now() + pause);
-        // After a stop there is one more attempt, without a pause.
-        let _stopped = shared.stop.run_until_cancelled(pause).await;
     }
 }
 

@@ -19,6 +19,7 @@ pub struct SendMetrics {
     bytes: Counter,
     unreadable: Counter,
     in_flight: Gauge,
+    suspended: Gauge,
     duration: Histogram,
     last_success: Gauge,
     pub(super) rejections_logged: RateLimit,
@@ -51,6 +52,11 @@ impl SendMetrics {
                 "Requests that the receiver has not answered yet.",
                 labels,
             ),
+            suspended: registry.gauge(
+                "promrelay_send_suspended",
+                "1 if the route waits because the receiver refuses every batch alike.",
+                labels,
+            ),
             duration: registry.histogram(
                 "promrelay_send_duration_seconds",
                 "How long the receiver took to answer, or the relay to give up.",
@@ -70,6 +76,11 @@ impl SendMetrics {
         metrics.count_rejected("400", 0);
         metrics.count_retry("5xx", 0);
         metrics
+    }
+
+    /// Says whether the route waits because every batch is refused alike.
+    pub(super) fn suspended(&self, is_suspended: bool) {
+        self.suspended.set(f64::from(u8::from(is_suspended)));
     }
 
     /// Times an attempt and counts it as in flight for as long as it lasts.
@@ -92,9 +103,14 @@ impl SendMetrics {
         self.last_success.set(now.as_secs_f64());
     }
 
-    pub(super) fn rejected(&self, code: u16, counts: Counts) {
+    /// A request was refused for good; what becomes of its samples is another matter.
+    pub(super) fn refused(&self, code: u16) {
         self.count_request(&code.to_string());
-        self.count_rejected(&code.to_string(), counts.samples);
+    }
+
+    /// Samples left the queue because they were refused.
+    pub(super) fn rejected(&self, code: u16, samples: u64) {
+        self.count_rejected(&code.to_string(), samples);
     }
 
     pub(super) fn retried(&self, reason: &str, code: Option<u16>) {
@@ -115,7 +131,8 @@ impl SendMetrics {
     }
 
     fn count_rejected(&self, code: &str, samples: u64) {
-        let help = "Samples that the receiver refused for good, by its status code.";
+        let help = "Samples that the receiver refused for good and that were parked, by its \
+                    status code.";
         let labels = &[("route", self.route.as_ref()), ("code", code)];
         let counter = self
             .registry
@@ -124,8 +141,9 @@ impl SendMetrics {
     }
 
     fn count_retry(&self, reason: &str, retries: u64) {
-        let help = "Attempts that failed and are repeated, by reason: 5xx, 429, redirect, \
-                    timeout, connect, network, or credentials.";
+        let help = "Attempts that failed and are repeated, by reason: 5xx, 429, 4xx (those that \
+                    on_rejection says to retry), suspended, redirect, timeout, connect, network, \
+                    or credentials.";
         let labels = &[("route", self.route.as_ref()), ("reason", reason)];
         self.registry
             .counter("promrelay_send_retries_total", help, labels)

@@ -11,18 +11,27 @@
 //! | answers 5xx or 429, or does not answer | the same request, after growing pauses, for ever |
 //! | redirects with 307 or 308 | followed; any other 3xx is sent again, it may be a mistake |
 //! | says when to come back (`Retry-After`) | not before that, but within ten minutes |
-//! | answers anything else | the samples are rejected: counted, logged with the receiver's words |
+//! | answers 400, 413 or 422 | the batch is halved, again and again, to park as little as can be |
+//! | answers 401, 403 or 404 | the first batches are parked, then the route is suspended |
+//! | answers anything else | the batch is parked: kept aside with the receiver's words |
+//!
+//! The last three are [`RejectionConfig`]'s to change; [`parked`] and `suspension` say more.
 //!
 //! Specification: [remote write 1.0](https://prometheus.io/docs/specs/prw/remote_write_spec/).
 
+mod attempt;
 mod backoff;
 mod batch;
 pub mod config;
+mod delivery;
 mod dispatch;
 mod endpoint;
 mod lane;
 mod metrics;
+pub mod parked;
+mod rejection;
 mod stream;
+mod suspension;
 
 #[cfg(test)]
 mod tests;
@@ -36,13 +45,18 @@ use tokio_util::task::TaskTracker;
 pub use config::Config;
 pub use endpoint::{BuildError, Endpoint};
 pub use metrics::SendMetrics;
+pub use rejection::RejectionConfig;
 pub use stream::{lane_of, stream};
+
+use parked::Parking;
+use suspension::Suspension;
 
 use crate::queue::Queue;
 
 /// Delivers one route's queue to its receiver until it is stopped.
 #[derive(Debug)]
 pub struct Sender {
+    shared: Arc<lane::Shared>,
     endpoint: watch::Sender<Arc<Endpoint>>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -51,29 +65,42 @@ pub struct Sender {
 impl Sender {
     /// Starts delivering `queue` to `endpoint`. Needs a tokio runtime.
     #[must_use]
-    pub fn start(route: Arc<str>, queue: Queue, endpoint: Endpoint, metrics: SendMetrics) -> Self {
+    pub fn start(
+        route: Arc<str>,
+        queue: Queue,
+        parking: Arc<Parking>,
+        endpoint: Endpoint,
+        metrics: SendMetrics,
+    ) -> Self {
         let (sender, receiver) = watch::channel(Arc::new(endpoint));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let shared = lane::Shared {
             route,
             queue,
+            parking,
+            suspension: Suspension::default(),
             endpoint: receiver,
             metrics,
             stop: stop.clone(),
             tasks: tasks.clone(),
         };
-        tasks.spawn(dispatch::run(Arc::new(shared)));
+        let shared = Arc::new(shared);
+        tasks.spawn(dispatch::run(Arc::clone(&shared)));
         tasks.close();
         Self {
+            shared,
             endpoint: sender,
             stop,
             tasks,
         }
     }
 
-    /// Sends to `endpoint` from now on; a request that is in flight ends where it began.
+    /// Sends to `endpoint` from now on; a request that is in flight ends where it began. A route
+    /// that was suspended tries again at once.
     pub fn reload(&self, endpoint: Endpoint) {
         self.endpoint.send_replace(Arc::new(endpoint));
+        self.shared.suspension.end();
+        self.shared.metrics.suspended(false);
     }
 
     /// Stops: the batch in hand is sent once, and what is still in the queue stays there.

@@ -3,7 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{Write as _, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use tempfile::TempDir;
@@ -71,6 +71,11 @@ impl Peer {
 
     /// promrelay with this configuration.
     pub(crate) async fn promrelay(config: &str) -> Peer {
+        Peer::promrelay_on(Path::new("data"), config).await
+    }
+
+    /// promrelay with this configuration and its queues in `storage`.
+    pub(crate) async fn promrelay_on(storage: &Path, config: &str) -> Peer {
         let program = env::var_os("PROMRELAY_BIN").map_or_else(
             || PathBuf::from(env!("CARGO_BIN_EXE_promrelay")),
             PathBuf::from,
@@ -79,7 +84,7 @@ impl Peer {
             vec![
                 "run".to_owned(),
                 "--config.file=config.yml".to_owned(),
-                "--storage.path=data".to_owned(),
+                format!("--storage.path={}", storage.display()),
                 format!("--web.listen-address={address}"),
             ]
         });
@@ -127,6 +132,12 @@ impl Peer {
         self.process = Process::start("promrelay", &self.program, &self.arguments, directory);
         let url = self.url("/-/ready");
         self.process.ready(&url).await;
+    }
+
+    /// Writes another configuration, and has promrelay read it at some time soon.
+    pub(crate) fn reconfigure(&self, config: &str) {
+        fs::write(self.directory.path().join("config.yml"), config).expect("a file is written");
+        self.process.hang_up();
     }
 
     /// Ends it with SIGTERM and returns how it ended.

@@ -57,13 +57,27 @@ impl Process {
         .await;
     }
 
-    /// Asks the program to end, waits until it has, and returns how.
-    pub(crate) async fn stop(mut self) -> ExitStatus {
+    /// Asks the program to read its configuration again.
+    pub(crate) fn hang_up(&self) {
+        self.signal("HUP");
+    }
+
+    fn signal(&self, signal: &str) {
         let asked = Command::new("sh")
-            .args(["-c", "kill -TERM \"$0\"", &self.child.id().to_string()])
+            .args([
+                "-c",
+                "kill -\"$0\" \"$1\"",
+                signal,
+                &self.child.id().to_string(),
+            ])
             .status()
             .expect("a shell runs");
         assert!(asked.success(), "cannot signal {}", self.name);
+    }
+
+    /// Asks the program to end, waits until it has, and returns how.
+    pub(crate) async fn stop(mut self) -> ExitStatus {
+        self.signal("TERM");
         eventually(
             &format!("{} ends", self.name),
             Duration::from_secs(30),

@@ -1,6 +1,6 @@
 //! A remote-write 1.0 receiver that keeps what it gets and can fail in every way.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -13,11 +13,14 @@ use promrelay::remote_write::generated::prometheus::{TimeSeries, WriteRequest};
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::{Instant, timeout};
 
 use crate::process::{eventually, free_port};
 use crate::samples::{Samples, label_text, series_text};
 
 const BODY_BYTES_MAX: usize = 64 << 20;
+/// How long a slow receiver takes.
+const SLOW: Duration = Duration::from_millis(100);
 
 /// What the recorder does with a request.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -28,6 +31,19 @@ pub(crate) enum Mood {
     Refuse,
     /// Keeps nothing and never answers.
     Hang,
+    /// Keeps it and answers 204 a tenth of a second later.
+    Slow,
+}
+
+/// A sample that arrived more than once.
+#[derive(Debug)]
+pub(crate) struct Repeat {
+    pub(crate) series: String,
+    pub(crate) timestamp_ms: i64,
+    /// When it arrived first.
+    pub(crate) first: Instant,
+    /// When it arrived again.
+    pub(crate) again: Instant,
 }
 
 /// The receiver, on a runtime of its own: when that ends, all its connections end.
@@ -49,6 +65,8 @@ struct Shared {
 struct Received {
     /// Milliseconds and bits of the value, in order of arrival, by series.
     series: BTreeMap<String, Vec<(i64, u64)>>,
+    /// When each of them arrived.
+    times: BTreeMap<String, Vec<Instant>>,
     newest_ms: Option<i64>,
 }
 
@@ -140,6 +158,29 @@ impl Recorder {
         samples
     }
 
+    /// What arrived on a path more than once.
+    pub(crate) fn repeats(&self, path: &str) -> Vec<Repeat> {
+        let shared = self.lock();
+        let mut repeats = Vec::new();
+        for (series, arrived) in &shared.received[path].series {
+            let mut seen = HashMap::new();
+            for ((timestamp_ms, _), again) in
+                arrived.iter().zip(&shared.received[path].times[series])
+            {
+                let first = *seen.entry(*timestamp_ms).or_insert(*again);
+                if first != *again {
+                    repeats.push(Repeat {
+                        series: series.clone(),
+                        timestamp_ms: *timestamp_ms,
+                        first,
+                        again: *again,
+                    });
+                }
+            }
+        }
+        repeats
+    }
+
     /// The newest timestamp that arrived on a path in any of its series.
     pub(crate) fn newest_ms(&self, path: &str) -> Option<i64> {
         self.lock().received.get(path)?.newest_ms
@@ -189,6 +230,7 @@ async fn record(
         Mood::Accept => {}
         Mood::Refuse => return (StatusCode::SERVICE_UNAVAILABLE, "told to refuse".to_owned()),
         Mood::Hang => std::future::pending().await,
+        Mood::Slow => drop(timeout(SLOW, std::future::pending::<()>()).await),
     }
     let path = request.uri().path().to_owned();
     let headers = request.headers().clone();
@@ -239,6 +281,8 @@ fn keep(shared: &mut Shared, path: &str, series: &TimeSeries) {
         .map(|sample| (sample.timestamp, sample.value.to_bits()));
     let newest_ms = samples.clone().map(|(timestamp_ms, _)| timestamp_ms).max();
     received.newest_ms = received.newest_ms.max(newest_ms);
+    let times = received.times.entry(text.clone()).or_default();
+    times.extend(samples.clone().map(|_| Instant::now()));
     received.series.entry(text).or_default().extend(samples);
 }
 

@@ -14,7 +14,7 @@ const LAYERS: [&[&str]; 9] = [
     &["remote_write", "relabel"],
     // The proxy is a program of its own, which needs nothing but HTTP and metrics.
     &["exposition", "discovery", "send", "proxy"],
-    &["route"],
+    &["route", "store"],
     &["receive", "scrape"],
     &["config", "admin"],
     &["app"],

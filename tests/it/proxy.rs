@@ -18,7 +18,7 @@ use tokio::time::timeout;
 
 /// What the proxy may take, in KiB.
 const LIMIT_KIB: u64 = 20 * 1024;
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 struct Killed(Child);
 

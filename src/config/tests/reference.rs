@@ -8,6 +8,7 @@ use crate::config::file::{Authorization, BasicAuth, File, Global, Queue, RemoteW
 use crate::config::yaml::{self, Content, Node};
 use crate::receive;
 use crate::relabel::RuleConfig;
+use crate::send::RejectionConfig;
 use crate::send::config::{MetadataConfig, QueueConfig};
 
 const REFERENCE: &str = "config/promrelay.yml";
@@ -112,6 +113,7 @@ fn the_reference_has_every_key_and_no_other() {
     has("remote_write/0/authorization", known::<Authorization>());
     has("remote_write/0/queue_config", known::<QueueConfig>());
     has("remote_write/0/metadata_config", known::<MetadataConfig>());
+    has("remote_write/0/on_rejection", known::<RejectionConfig>());
     has("queue", known::<Queue>());
     has("receive", known::<receive::Config>());
 }
@@ -132,11 +134,12 @@ fn the_reference_loads_and_states_the_defaults() {
         "remote_write/0/protobuf_message",
         "remote_write/0/queue_config",
         "remote_write/0/metadata_config",
+        "remote_write/0/on_rejection",
         "global/external_labels",
     ] {
         compared += compare(path, at(&reference, path), at(&defaults, path));
     }
-    assert!(compared >= 25, "{compared}");
+    assert!(compared >= 34, "{compared}");
 }
 
 /// Compares what is stated with what is in force, and says how many values that were.
@@ -145,6 +148,13 @@ fn compare(path: &str, stated: &Node, real: &Node) -> usize {
         (Content::Scalar(stated), Content::Scalar(real)) => {
             assert_eq!(stated, real, "the default of {path}");
             1
+        }
+        (Content::Sequence(stated), Content::Sequence(real)) => {
+            assert_eq!(stated.len(), real.len(), "the default of {path}");
+            let pairs = stated.iter().zip(real);
+            pairs
+                .map(|(stated, real)| compare(path, stated, real))
+                .sum()
         }
         (Content::Mapping(stated), Content::Mapping(_)) => {
             let compare = |(key, stated): &(Node, Node)| {

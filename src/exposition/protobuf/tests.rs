@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use prost::Message;
 
 use super::message::{
@@ -53,13 +55,13 @@ fn line(series: &Series<'_>, value: &str) -> String {
         .collect();
     let mut line = format!("{} {value}", labels.join(","));
     if let Some(timestamp_ms) = series.timestamp_ms {
-        line += &format!(" at {timestamp_ms}");
+        write!(line, " at {timestamp_ms}").unwrap();
     }
     if let Some(start_timestamp_ms) = series.start_timestamp_ms {
-        line += &format!(" since {start_timestamp_ms}");
+        write!(line, " since {start_timestamp_ms}").unwrap();
     }
     for exemplar in series.exemplars() {
-        line += &format!(" # {} {:?}", exemplar.value, exemplar.timestamp_ms);
+        write!(line, " # {} {:?}", exemplar.value, exemplar.timestamp_ms).unwrap();
     }
     line
 }

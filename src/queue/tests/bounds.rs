@@ -112,9 +112,12 @@ async fn drop_oldest_keeps_the_newest_in_order_and_counts_the_rest() {
     assert_eq!(stats.dropped_full.records + stats.queued.records, 200);
     assert_eq!(stats.dropped_full.weight, 3 * stats.dropped_full.records);
     assert!(stats.disk_bytes <= 8192);
-    // The reader had its segment dropped under it, and so had the record it gave out.
+    // The reader had its segment dropped under it; the record that it had given out may be on its
+    // way, and is not dropped before its owner says so.
     queue.acknowledge(0, early.position);
-    assert_eq!(queue.stats().acknowledged, Tally::default());
+    let stats = queue.stats();
+    assert_eq!(stats.acknowledged.records, 1);
+    assert_eq!(stats.dropped_full.records + stats.queued.records, 199);
     let left = ids(&read_through(&mut reader, 199).await);
     let expected: Vec<u64> = (200 - stats.queued.records..200).collect();
     // It may have read a block before that was dropped; it gives out nothing of it.
@@ -124,6 +127,53 @@ async fn drop_oldest_keeps_the_newest_in_order_and_counts_the_rest() {
     let (queue, recovery) = open(directory.path(), bounded(8192, OnFull::DropOldest));
     assert_eq!(recovery.queued, stats.queued);
     assert_eq!(ids(&read_through(&mut queue.reader(), 199).await), expected);
+}
+
+/// Reads `count` records of streams 0 and 1 and lets `drop` drop them.
+async fn withdrawn(options: Options, drop: impl FnOnce(&Queue)) -> (Queue, Vec<Entry>) {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), options);
+    let mut reader = queue.reader();
+    let mut entries = Vec::new();
+    for id in 0..6 {
+        append(&queue, u16::from(id % 2 == 1), id, 100).await;
+        entries.push(next(&mut reader).await);
+    }
+    let nothing = queue.withdraw(0);
+    assert!(nothing < entries[0].position, "{nothing:?}");
+    drop(&queue);
+    (queue, entries)
+}
+
+#[tokio::test]
+async fn what_was_read_and_then_dropped_is_dropped_once_its_owner_knows() {
+    let (queue, entries) = withdrawn(small(), |queue| {
+        assert_eq!(queue.purge().records, 6);
+    })
+    .await;
+    assert_eq!(queue.stats().queued.records, 6, "all of it is in hand");
+    queue.acknowledge(0, entries[0].position);
+    assert!(queue.withdraw(0) >= entries[4].position);
+    let stats = queue.stats();
+    assert_eq!((stats.acknowledged.records, stats.purged.records), (1, 2));
+    assert_eq!(stats.queued.records, 3, "stream 1 does not know yet");
+    assert!(queue.withdraw(1) >= entries[5].position);
+    let stats = queue.stats();
+    assert_eq!((stats.purged.records, stats.queued), (5, Tally::default()));
+}
+
+#[tokio::test]
+async fn what_became_too_old_after_it_was_read_is_withdrawn() {
+    let options = Options {
+        max_age: Some(Duration::from_millis(100)),
+        ..Options::default()
+    };
+    // Appended at 0 to 5 ms; what is older than 3 ms goes, though its segment stays.
+    let (queue, entries) = withdrawn(options, |queue| queue.expire(103)).await;
+    let through = queue.withdraw(0);
+    assert!(through >= entries[2].position && through < entries[4].position);
+    let stats = queue.stats();
+    assert_eq!((stats.dropped_age.records, stats.queued.records), (2, 4));
 }
 
 #[tokio::test]

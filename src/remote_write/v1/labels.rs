@@ -80,7 +80,9 @@ struct Span {
 #[derive(Debug)]
 pub(super) struct LabelReader {
     limits: Limits,
+    /// At most as many as the limit allows; those beyond it are only counted.
     spans: Vec<(Span, Span)>,
+    count: usize,
 }
 
 impl LabelReader {
@@ -88,12 +90,14 @@ impl LabelReader {
         Self {
             limits,
             spans: Vec::new(),
+            count: 0,
         }
     }
 
     /// Begins a series.
     pub(super) fn start(&mut self) {
         self.spans.clear();
+        self.count = 0;
     }
 
     /// Notes one label of `message`: the field `raw`, which begins at `start` and holds `label`.
@@ -127,7 +131,10 @@ impl LabelReader {
                 _ => {}
             }
         }
-        self.spans.push((name, value));
+        self.count += 1;
+        if self.count <= self.limits.labels_per_series {
+            self.spans.push((name, value));
+        }
         Ok(())
     }
 
@@ -141,7 +148,7 @@ impl LabelReader {
         labels: &mut Vec<Label<'a>>,
     ) -> Result<bool, InvalidLabels> {
         labels.clear();
-        let (count, limit) = (self.spans.len(), self.limits.labels_per_series);
+        let (count, limit) = (self.count, self.limits.labels_per_series);
         if count > limit {
             return Err(InvalidLabels::TooMany { count, limit });
         }

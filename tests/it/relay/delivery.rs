@@ -68,7 +68,7 @@ async fn everything_adds_up() {
     let (a, all) = (route(&receiver, "a", KEEP_A), route(&receiver, "all", ""));
     let config = format!("global: {{external_labels: {{z: e}}}}\nremote_write:\n{a}{all}{nothing}");
     let relay = Relay::start(&config).await;
-    receiver.answer("/all", [Answer::Status(StatusCode::BAD_REQUEST)]);
+    receiver.answer("/all", [Answer::Status(StatusCode::CONFLICT)]);
     for time in 0..50 {
         let x = (time % 3).to_string();
         let series = vec![

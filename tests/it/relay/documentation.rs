@@ -43,7 +43,8 @@ fn of_other_parts() -> String {
         static_configs: vec![StaticConfig::default()],
         ..Configs::default()
     };
-    drop(Discovery::start("j", &configs, Path::new(""), &registry).unwrap());
+    let discovery = Discovery::start("j", &configs, Path::new(""), &registry);
+    drop(discovery.expect("nothing needs setting up"));
     let options = Options {
         upstream: "localhost:1".to_owned(),
         timeout: Duration::from_secs(1),
@@ -57,13 +58,17 @@ fn of_other_parts() -> String {
 async fn the_table_of_metrics_is_what_the_relay_exposes() {
     let receiver = Receiver::start();
     let address = receiver.address();
-    let relay = Relay::start(&format!(
+    let config = format!(
         "remote_write:\n  - url: http://{address}/a\n    \
          queue_config: {{batch_send_deadline: 1ms}}\n    \
          write_relabel_configs: [{{action: drop, source_labels: [x], regex: y}}]\n"
-    ))
-    .await;
+    );
+    // A route that leaves a queue behind.
+    let gone = "  - {name: gone, url: 'http://127.0.0.1:1/'}\n";
+    let relay = Relay::start(&format!("{config}{gone}")).await;
     relay.write(vec![series("m", &[], 1, 1.0)]).await;
+    relay.write_config(&config);
+    relay.reload().await;
     wait_for("the sample", async || receiver.samples("/a").len() == 1).await;
     wait_for("its count", async || {
         relay.metric("promrelay_send_samples_total", &[]).await == 1

@@ -61,6 +61,11 @@ impl Relay {
         std::fs::write(self.directory.path().join("promrelay.yml"), config).unwrap();
     }
 
+    /// Where its queues are.
+    pub(super) fn storage_path(&self) -> std::path::PathBuf {
+        self.directory.path().join("data")
+    }
+
     pub(super) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.app.address())
     }
@@ -151,6 +156,8 @@ pub(super) enum Answer {
 struct Records {
     arrivals: Arc<Mutex<Vec<Arrival>>>,
     answers: Arc<Mutex<BTreeMap<String, VecDeque<Answer>>>>,
+    /// Metrics by name that make it refuse any request, and with what.
+    refused: Arc<Mutex<BTreeMap<String, StatusCode>>>,
 }
 
 /// A receiver of remote write: 200 on every path, unless told otherwise.
@@ -187,6 +194,17 @@ impl Receiver {
     pub(super) fn answer(&self, path: &str, answers: impl IntoIterator<Item = Answer>) {
         let mut all = self.records.answers.lock().unwrap();
         all.entry(path.to_owned()).or_default().extend(answers);
+    }
+
+    /// Refuses every request with a series of the metric `name` in it.
+    pub(super) fn refuse(&self, name: &str, status: StatusCode) {
+        let mut refused = self.records.refused.lock().unwrap();
+        refused.insert(name.to_owned(), status);
+    }
+
+    /// Refuses nothing any more.
+    pub(super) fn relent(&self) {
+        self.records.refused.lock().unwrap().clear();
     }
 
     pub(super) fn arrivals(&self, path: &str) -> Vec<Arrival> {
@@ -228,7 +246,7 @@ async fn receive(State(records): State<Records>, request: Request) -> (StatusCod
         .get_mut(&path)
         .and_then(VecDeque::pop_front);
     let mut headers = HeaderMap::new();
-    let answer = match next {
+    let mut answer = match next {
         None => StatusCode::OK,
         Some(Answer::Status(status)) => status,
         Some(Answer::RetryAfter(value)) => {
@@ -247,6 +265,14 @@ async fn receive(State(records): State<Records>, request: Request) -> (StatusCod
         .decompress(&body, &mut raw)
         .unwrap();
     let request = WriteRequest::decode(raw.as_slice()).unwrap();
+    for label in request.timeseries.iter().flat_map(|series| &series.labels) {
+        let refused = records.refused.lock().unwrap();
+        let status = refused.get(&label.value);
+        answer = status
+            .filter(|_| label.name == "__name__")
+            .copied()
+            .unwrap_or(answer);
+    }
     let arrival = Arrival {
         path,
         headers: parts.headers,

@@ -54,7 +54,18 @@ fn cases() -> Vec<Case> {
         value: "2".into(),
     });
     let nameless = series("a", &[("", "x")], 1, 1.0);
+    let many: Vec<_> = (0..300).map(|number| number.to_string()).collect();
+    let many: Vec<_> = many.iter().map(|name| (name.as_str(), "x")).collect();
+    // Field 15, 100 KiB.
+    let mut unknown = vec![0x7a, 0x80, 0xa0, 0x06];
+    unknown.resize(4 + 100 * 1024, 0);
     vec![
+        case(
+            body(vec![series("a", &many, 1, 1.0)]),
+            400,
+            "301 labels are over the limit of 256",
+        ),
+        case(compress(&unknown), 400, "unknown fields are over the limit"),
         typed("application/x-protobuf", 204, ""),
         case(compress(&[]), 204, ""),
         typed("", 204, ""),
@@ -109,7 +120,7 @@ async fn malformed_requests_are_refused_with_what_and_where() {
     let invalid = relay
         .metric("promrelay_receive_requests_total", &["code=\"400\""])
         .await;
-    assert_eq!(invalid, 7);
+    assert_eq!(invalid, 9);
     assert_eq!(
         relay.metric("promrelay_received_samples_total", &[]).await,
         3
@@ -233,5 +244,21 @@ async fn a_sender_that_trickles_does_not_hold_up_another() {
         .unwrap()
         .unwrap();
     assert_eq!(answer, b"HTTP/1.1 503");
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_no_queue_will_ever_hold_is_too_large() {
+    let receiver = Receiver::start();
+    let relay = relay(&receiver, "queue: {max_bytes: 1MiB}\n").await;
+    let noise = || -> String {
+        let noise = (0..50_000).map(|_| char::from(rand::random_range(b'!'..=b'~')));
+        noise.collect()
+    };
+    let many = (0..40).map(|_| series("m", &[("x", &noise())], 1, 1.0));
+    let (status, words, _) = relay.post(body(many.collect()), &[]).await;
+    assert_eq!(status, StatusCode::PAYLOAD_TOO_LARGE, "{words}");
+    let few = (0..5).map(|_| series("m", &[("x", &noise())], 1, 1.0));
+    relay.write(few.collect()).await;
     relay.stop().await;
 }

@@ -4,4 +4,6 @@ mod delivery;
 mod documentation;
 mod harness;
 mod intake;
+mod queues;
+mod refusals;
 mod reload;

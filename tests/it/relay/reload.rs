@@ -1,8 +1,11 @@
 //! Changing the configuration of a running relay.
 
-use http::StatusCode;
+use std::time::Duration;
 
-use super::harness::{Receiver, Relay, series, wait_for};
+use http::StatusCode;
+use tokio::time::timeout;
+
+use super::harness::{Answer, Receiver, Relay, series, wait_for};
 
 fn config(receiver: &Receiver, routes: &[&str]) -> String {
     let address = receiver.address();
@@ -135,5 +138,44 @@ async fn health_and_status_answer() {
             .1
             .contains("version")
     );
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reload_goes_on_without_its_client_and_the_route_that_left_can_come_back() {
+    let receiver = Receiver::start();
+    let both = config(&receiver, &["a", "b"]).replace("{name: b", "{remote_timeout: 2s, name: b");
+    let relay = Relay::start(&both).await;
+    receiver.answer("/b", [Answer::Hang, Answer::Hang]);
+    relay.write(vec![series("m", &[], 1, 1.0)]).await;
+    wait_for("a request that hangs", async || {
+        relay
+            .metric("promrelay_send_in_flight_requests", &["\"b\""])
+            .await
+            == 1
+    })
+    .await;
+    relay.write_config(&config(&receiver, &["a"]));
+    // The reload waits for the request that hangs; its client does not wait for the reload.
+    let impatient = timeout(Duration::from_millis(200), relay.reload()).await;
+    assert!(impatient.is_err(), "{impatient:?}");
+    relay.write_config(&both);
+    assert_eq!(relay.reload().await, (StatusCode::OK, String::new()));
+    relay.write(vec![series("m", &[], 2, 1.0)]).await;
+    wait_for("both samples", async || receiver.samples("/b").len() >= 2).await;
+    let arrived: Vec<i64> = receiver
+        .samples("/b")
+        .iter()
+        .map(|sample| sample.1)
+        .collect();
+    assert_eq!(arrived, [1, 2]);
+    wait_for("everything adds up", async || {
+        let of = async |name: &str| relay.metric(name, &["\"b\""]).await;
+        of("promrelay_queue_recovered_samples").await == 0
+            && of("promrelay_route_kept_samples_total").await == 2
+            && of("promrelay_send_samples_total").await == 2
+            && of("promrelay_queue_samples").await == 0
+    })
+    .await;
     relay.stop().await;
 }

@@ -1,0 +1,142 @@
+//! What `promrelay queue` answers, as text.
+
+use std::fmt::Write as _;
+use std::time::{Duration, SystemTime};
+
+use serde_json::Value;
+
+use crate::model::METRIC_NAME;
+use crate::store::Command;
+
+/// A JSON object per line.
+pub(super) fn json_lines(answer: &Value) -> String {
+    match answer {
+        Value::Array(lines) => lines.iter().fold(String::new(), |mut text, line| {
+            writeln!(text, "{line}").expect("a String takes everything");
+            text
+        }),
+        line => format!("{line}\n"),
+    }
+}
+
+/// The same for people.
+pub(super) fn for_people(command: &Command, answer: &Value) -> String {
+    let number = |key: &str| answer[key].as_u64().unwrap_or_default();
+    let (batches, samples) = (number("batches"), number("samples"));
+    match command {
+        Command::List {} => list(answer),
+        Command::Show { .. } => show(answer),
+        Command::Replay { route, .. } => {
+            format!(
+                "{batches} parked batches, {samples} samples, are back in the queue of {route}\n"
+            )
+        }
+        Command::Purge { route, .. } => {
+            format!("{batches} batches, {samples} samples, of {route} are gone\n")
+        }
+        Command::Move { from, to } => format!(
+            "{batches} batches, {samples} samples, and {} parked batches, {} samples, of {from} \
+             are {to}'s\n",
+            number("parkedBatches"),
+            number("parkedSamples"),
+        ),
+    }
+}
+
+const HEADINGS: [&str; 9] = [
+    "ROUTE", "STATE", "SAMPLES", "RECORDS", "BYTES", "OLDEST", "PARKED", "BYTES", "OLDEST",
+];
+
+fn list(answer: &Value) -> String {
+    let mut rows = vec![HEADINGS.map(str::to_owned)];
+    let queues = || answer.as_array().into_iter().flatten();
+    // A relay that runs has a route at least; without one nobody knows which queues have a route.
+    let is_running = queues().any(|queue| queue["running"] == true);
+    for queue in queues() {
+        let number = |key: &str| queue[key].to_string();
+        let age = |key: &str| queue[key].as_i64().map_or_else(|| "-".to_owned(), age);
+        let state = match (&queue["failed"], &queue["running"]) {
+            (Value::String(_), _) => "failed",
+            (_, Value::Bool(true)) => "running",
+            _ if is_running => "no route",
+            _ => "stopped",
+        };
+        rows.push([
+            queue["route"].as_str().unwrap_or_default().to_owned(),
+            state.to_owned(),
+            number("queuedSamples"),
+            number("queuedRecords"),
+            number("queuedBytes"),
+            age("oldestMs"),
+            number("parkedSamples"),
+            number("parkedBytes"),
+            age("parkedOldestMs"),
+        ]);
+    }
+    let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..HEADINGS.len()).map(width).collect();
+    let mut text = String::new();
+    for row in &rows {
+        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+            let written = match column {
+                0 | 1 => write!(text, "{cell:width$}  "),
+                _ => write!(text, "{cell:>width$}  "),
+            };
+            written.expect("a String takes everything");
+        }
+        text.truncate(text.trim_end().len());
+        text.push('\n');
+    }
+    text
+}
+
+/// A line per sample, in the exposition format; before parked ones, what the receiver said.
+fn show(answer: &Value) -> String {
+    let mut text = String::new();
+    let mut said = String::new();
+    for series in answer.as_array().into_iter().flatten() {
+        if let (Some(status), Some(words)) = (series["status"].as_u64(), series["words"].as_str()) {
+            let parked = age(series["parkedMs"].as_i64().unwrap_or_default());
+            let heading = format!("# refused with {status}, {parked} ago: {words:?}\n");
+            if heading != said {
+                text.push_str(&heading);
+                said = heading;
+            }
+        }
+        let name = name(&series["labels"]);
+        for sample in series["samples"].as_array().into_iter().flatten() {
+            let value = sample[1]
+                .as_str()
+                .map_or(sample[1].to_string(), str::to_owned);
+            let written = writeln!(text, "{name} {value} {}", sample[0]);
+            written.expect("a String takes everything");
+        }
+        let histograms = series["histograms"].as_u64().unwrap_or_default();
+        if histograms > 0 {
+            let written = writeln!(text, "{name} ({histograms} histograms)");
+            written.expect("a String takes everything");
+        }
+    }
+    text
+}
+
+fn name(labels: &Value) -> String {
+    let labels = labels.as_object().into_iter().flatten();
+    let (name, labels): (Vec<_>, Vec<_>) = labels.partition(|(name, _)| *name == METRIC_NAME);
+    let name = name.first().and_then(|(_, name)| name.as_str());
+    let labels: Vec<_> = labels
+        .into_iter()
+        .map(|(label, value)| format!("{label}={value}"))
+        .collect();
+    format!("{}{{{}}}", name.unwrap_or_default(), labels.join(","))
+}
+
+/// How long ago a time was, to the second.
+fn age(since_ms: i64) -> String {
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default();
+    let since = Duration::from_millis(u64::try_from(since_ms).unwrap_or_default());
+    let age_s = now.saturating_sub(since).as_secs();
+    crate::settings::Duration::from_millis(age_s * 1000).to_string()
+}

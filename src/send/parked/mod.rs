@@ -1,0 +1,247 @@
+//! What a receiver refused for good: kept aside, with its words, until an operator decides.
+//!
+//! A route's *parked batches* are files in the directory `parked` of its queue, one per batch, so
+//! that any of them can be looked at, put back or deleted. A batch is parked before it leaves the
+//! queue: until [`Parking::park`] answers, a crash repeats it. The directory is bounded; what is
+//! parked when it is full pushes out the oldest, which is counted.
+//!
+//! ```text
+//! <parked_ms>-<number>-<status>-<samples>.parked     13, 6, 3 and 1 or more digits
+//!
+//! "prmrelyR" version:u16=1 status:u16 stream:u16 0:u16 parked_ms:i64 appended_ms:i64
+//! words_length:u32 words block CRC-32 of all before:u32      integers are little-endian
+//! ```
+//! `words` are the receiver's, UTF-8; `stream` and `block` are as the queue had them, the block
+//! made anew where the batch was joined of several or is a part of one.
+//!
+//! | when | then |
+//! |---|---|
+//! | the disk is full or fails | the batch stays in the queue and is parked later |
+//! | a batch alone is larger than the bound | it is dropped, counted and logged |
+//! | a crash while a file is written | the file is not there; the batch is repeated |
+//! | a file is damaged | it is listed, and says so when it is read |
+
+mod batch;
+mod name;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use thiserror::Error;
+
+pub use batch::{ParkedBatch, ReadError};
+pub use name::ParkedName;
+
+use crate::queue::write_durably;
+
+/// The directory of parked batches within a queue's.
+const DIRECTORY: &str = "parked";
+/// Parked batches of a route at the most, however small they are.
+const MAX_BATCHES: usize = 10_000;
+
+/// A route's parked batches.
+#[derive(Debug)]
+pub struct Parking {
+    directory: PathBuf,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    max_bytes: u64,
+    /// The sizes of the files, oldest first.
+    files: BTreeMap<ParkedName, u64>,
+    bytes: u64,
+    dropped_samples: u64,
+}
+
+/// Parked batches in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ParkedStats {
+    /// Batches, a file each.
+    pub batches: u64,
+    /// Samples in them.
+    pub samples: u64,
+    /// Bytes of the files.
+    pub bytes: u64,
+    /// When the oldest was parked, in milliseconds since 1970.
+    pub oldest_ms: Option<i64>,
+    /// Samples pushed out because the directory was full, since it was opened.
+    pub dropped_samples: u64,
+}
+
+/// Why a batch was not parked.
+#[derive(Debug, Error)]
+pub enum ParkError {
+    /// Nothing that size is ever parked.
+    #[error("{bytes} bytes are more than may be parked ({max_bytes})")]
+    TooLarge {
+        /// The size of the batch's file.
+        bytes: u64,
+        /// The bound.
+        max_bytes: u64,
+    },
+    /// The disk is full, or fails.
+    #[error("cannot write {path}")]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Parking {
+    /// The parked batches of the queue in `queue_directory`, which may take `max_bytes`.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn open(queue_directory: &Path, max_bytes: u64) -> io::Result<Self> {
+        let directory = queue_directory.join(DIRECTORY);
+        let mut state = State {
+            max_bytes,
+            ..State::default()
+        };
+        let entries = match fs::read_dir(&directory) {
+            Err(error) if error.kind() == ErrorKind::NotFound => None,
+            entries => Some(entries?),
+        };
+        for entry in entries.into_iter().flatten() {
+            let entry = entry?;
+            let name = entry.file_name();
+            // What a crash left half written has another ending.
+            if let Some(name) = name.to_str().and_then(ParkedName::parse) {
+                let bytes = entry.metadata()?.len();
+                state.bytes += bytes;
+                state.files.insert(name, bytes);
+            }
+        }
+        Ok(Self {
+            directory,
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Changes the bound; what is there already stays.
+    pub fn set_max_bytes(&self, max_bytes: u64) {
+        self.state().max_bytes = max_bytes;
+    }
+
+    /// Writes a batch to a file; when this returns it survives a power cut. Blocks.
+    ///
+    /// # Errors
+    /// If it is too large, or the disk is full or fails; then it is not parked.
+    pub fn park(&self, batch: &ParkedBatch) -> Result<(), ParkError> {
+        let bytes = batch.encode();
+        let size = bytes.len() as u64;
+        let name = self.make_room(batch, size)?;
+        let path = self.path(name);
+        let written = fs::create_dir_all(&self.directory);
+        let written = written.and_then(|()| write_durably(&path, &bytes));
+        written.map_err(|source| {
+            self.state().forget(name);
+            ParkError::Write { path, source }
+        })
+    }
+
+    /// The parked batches, oldest first.
+    #[must_use]
+    pub fn names(&self) -> Vec<ParkedName> {
+        self.state().files.keys().copied().collect()
+    }
+
+    /// Reads a batch. Blocks.
+    ///
+    /// # Errors
+    /// If the file is gone, cannot be read, or is damaged.
+    pub fn read(&self, name: ParkedName) -> Result<ParkedBatch, ReadError> {
+        ParkedBatch::decode(&fs::read(self.path(name))?)
+    }
+
+    /// Deletes a batch; one that is gone already is no error. Blocks.
+    ///
+    /// # Errors
+    /// If the file cannot be deleted.
+    pub fn remove(&self, name: ParkedName) -> io::Result<()> {
+        match fs::remove_file(self.path(name)) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.state().forget(name);
+        Ok(())
+    }
+
+    /// The parked batches in numbers.
+    #[must_use]
+    pub fn stats(&self) -> ParkedStats {
+        let state = self.state();
+        ParkedStats {
+            batches: state.files.len() as u64,
+            samples: state.files.keys().map(|name| name.samples).sum(),
+            bytes: state.bytes,
+            oldest_ms: state.files.keys().next().map(|name| name.parked_ms),
+            dropped_samples: state.dropped_samples,
+        }
+    }
+
+    /// Deletes the oldest until there is room, and takes it; answers the name for `batch`.
+    fn make_room(&self, batch: &ParkedBatch, size: u64) -> Result<ParkedName, ParkError> {
+        let mut state = self.state();
+        if size > state.max_bytes {
+            return Err(ParkError::TooLarge {
+                bytes: size,
+                max_bytes: state.max_bytes,
+            });
+        }
+        while state.files.len() >= MAX_BATCHES || state.bytes + size > state.max_bytes {
+            let Some((&oldest, _)) = state.files.first_key_value() else {
+                break;
+            };
+            let path = self.path(oldest);
+            if let Err(source) = fs::remove_file(&path)
+                && source.kind() != ErrorKind::NotFound
+            {
+                return Err(ParkError::Write { path, source });
+            }
+            state.dropped_samples += oldest.samples;
+            state.forget(oldest);
+        }
+        let mut name = ParkedName {
+            parked_ms: batch.parked_ms,
+            number: 0,
+            status: batch.status,
+            samples: batch.samples(),
+        };
+        // Two lanes can park in the same millisecond; whoever comes later has a greater number.
+        let newest = state.files.keys().next_back();
+        if let Some(newest) = newest.filter(|newest| newest.parked_ms >= name.parked_ms) {
+            (name.parked_ms, name.number) = (newest.parked_ms, newest.number + 1);
+        }
+        state.files.insert(name, size);
+        state.bytes += size;
+        Ok(name)
+    }
+
+    fn path(&self, name: ParkedName) -> PathBuf {
+        self.directory.join(name.to_string())
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // It is changed in small steps that do not panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn forget(&mut self, name: ParkedName) {
+        if let Some(bytes) = self.files.remove(&name) {
+            self.bytes = self.bytes.saturating_sub(bytes);
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What is in queues and parked batches, for people: an object per series.
+//!
+//! ```text
+//! {"labels": {...}, "samples": [[timestamp_ms, value], ...], "histograms": n, "exemplars": n,
+//!  "appendedMs": ms}                            and of a parked one:
+//! {..., "parkedMs": ms, "status": code, "words": "what the receiver said"}
+//! ```
+//! A value that JSON has no number for is a string, as in Prometheus' API.
+
+use std::io;
+use std::path::Path;
+
+use prost::Message as _;
+use serde_json::{Map, Value, json};
+
+use super::command::{CommandError, Filter};
+use crate::queue::inspect;
+use crate::remote_write::block::Block;
+use crate::remote_write::generated::prometheus::{TimeSeries, WriteRequest};
+use crate::remote_write::snappy;
+use crate::send::parked::Parking;
+
+/// The series in the queue in `directory` that have not been delivered, `limit` at the most. The
+/// queue may be running: what is delivered meanwhile may be shown.
+pub(super) fn queued(directory: &Path, limit: usize) -> io::Result<Value> {
+    let mut shown = Vec::new();
+    for inspected in inspect(directory)? {
+        if shown.len() >= limit {
+            break;
+        }
+        let inspected = match inspected {
+            Ok(inspected) => inspected,
+            // It was delivered and deleted meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(error),
+        };
+        if inspected.acknowledged {
+            continue;
+        }
+        let appended_ms = inspected.entry.appended_ms;
+        if let Ok(block) = Block::decode(inspected.entry.bytes) {
+            let about = [("appendedMs", json!(appended_ms))];
+            add(&mut shown, &block, &about, limit);
+        }
+    }
+    Ok(Value::Array(shown))
+}
+
+/// The series in parked batches, `limit` at the most.
+pub(super) fn parked(
+    route: &str,
+    parking: &Parking,
+    filter: &Filter,
+    limit: usize,
+) -> Result<Value, CommandError> {
+    let mut shown = Vec::new();
+    for name in parking
+        .names()
+        .into_iter()
+        .filter(|&name| filter.matches(name))
+    {
+        if shown.len() >= limit {
+            break;
+        }
+        let batch = parking.read(name).map_err(|source| CommandError::Read {
+            route: route.to_owned(),
+            name,
+            source,
+        })?;
+        let about = [
+            ("appendedMs", json!(batch.appended_ms)),
+            ("parkedMs", json!(batch.parked_ms)),
+            ("status", json!(batch.status)),
+            ("words", json!(batch.words)),
+        ];
+        add(&mut shown, &batch.block, &about, limit);
+    }
+    Ok(Value::Array(shown))
+}
+
+fn add(shown: &mut Vec<Value>, block: &Block, about: &[(&str, Value)], limit: usize) {
+    let raw_len = block.counts.raw_len;
+    let joined = snappy::join(raw_len, std::iter::once(block.elements.as_ref()));
+    let mut buffer = Vec::new();
+    let request = snappy::decompress(&joined, raw_len, &mut buffer).ok();
+    let request = request.and_then(|raw| WriteRequest::decode(raw).ok());
+    for series in request.into_iter().flat_map(|request| request.timeseries) {
+        if shown.len() >= limit {
+            return;
+        }
+        shown.push(show(&series, about));
+    }
+}
+
+fn show(series: &TimeSeries, about: &[(&str, Value)]) -> Value {
+    let labels = series.labels.iter();
+    let labels: Map<String, Value> = labels
+        .map(|label| (label.name.clone(), json!(label.value)))
+        .collect();
+    let samples = series.samples.iter().map(|sample| {
+        let value = match sample.value {
+            value if value.is_finite() => json!(value),
+            value if value.is_nan() => json!("NaN"),
+            value if value > 0.0 => json!("+Inf"),
+            _ => json!("-Inf"),
+        };
+        json!([sample.timestamp, value])
+    });
+    let mut object = Map::from_iter([
+        ("labels".to_owned(), Value::Object(labels)),
+        ("samples".to_owned(), samples.collect()),
+        ("histograms".to_owned(), json!(series.histograms.len())),
+        ("exemplars".to_owned(), json!(series.exemplars.len())),
+    ]);
+    let about = about.iter();
+    object.extend(about.map(|(key, value)| ((*key).to_owned(), value.clone())));
+    Value::Object(object)
+}

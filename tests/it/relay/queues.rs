@@ -1,0 +1,155 @@
+//! `promrelay queue`, beside a running relay and on the files of a stopped one.
+
+#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
+
+use std::path::Path;
+use std::process::Command;
+
+use http::StatusCode;
+
+use super::harness::{Receiver, Relay, series, wait_for};
+
+/// Runs `promrelay queue` and answers what it printed; its words if it failed.
+async fn queue(storage_path: &Path, arguments: &[&str]) -> Result<String, String> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_promrelay"));
+    command.arg("queue").arg("--storage.path").arg(storage_path);
+    command.args(arguments);
+    let ran = tokio::task::spawn_blocking(move || command.output()).await;
+    let output = ran.unwrap().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    if output.status.success() {
+        Ok(text(output.stdout))
+    } else {
+        Err(text(output.stderr))
+    }
+}
+
+/// A route `name` to `receiver` at `/name`, which parks what is refused.
+fn route(receiver: &Receiver, name: &str) -> String {
+    let address = receiver.address();
+    format!(
+        "  - name: {name}\n    url: http://{address}/{name}\n    \
+         queue_config: {{batch_send_deadline: 10ms, max_backoff: 100ms}}\n"
+    )
+}
+
+async fn count(relay: &Relay, name: &str, route: &str) -> u64 {
+    relay.metric(name, &[&format!("route=\"{route}\"")]).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parked_batches_are_listed_shown_and_replayed_beside_a_running_relay() {
+    let receiver = Receiver::start();
+    receiver.refuse("bad", StatusCode::BAD_REQUEST);
+    let relay = Relay::start(&format!("remote_write:\n{}", route(&receiver, "a"))).await;
+    let path = relay.storage_path();
+    relay
+        .write(vec![series("bad", &[("x", "y\"")], 1_700_000_000_000, 1.5)])
+        .await;
+    wait_for("it is parked", async || {
+        count(&relay, "promrelay_parked_samples", "a").await == 1
+    })
+    .await;
+    let listed = queue(&path, &["list"]).await.unwrap();
+    let row: Vec<_> = listed.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!((row[0], row[1], row[6]), ("a", "running", "1"), "{listed}");
+    let shown = queue(&path, &["show", "a", "--parked"]).await.unwrap();
+    assert!(shown.starts_with("# refused with 400, "), "{shown}");
+    assert!(
+        shown.ends_with("\nbad{x=\"y\\\"\"} 1.5 1700000000000\n"),
+        "{shown}"
+    );
+    let nothing = queue(&path, &["replay", "a", "--status=422"])
+        .await
+        .unwrap();
+    assert!(nothing.starts_with("0 parked"), "{nothing}");
+    receiver.relent();
+    let replayed = queue(&path, &["replay", "a", "--status=400", "--since=1h"]).await;
+    assert!(replayed.unwrap().starts_with("1 parked batches, 1 samples"));
+    wait_for("delivery", async || receiver.samples("/a").len() == 1).await;
+    assert_eq!(count(&relay, "promrelay_parked_samples", "a").await, 0);
+    let returned = "promrelay_queue_returned_samples_total";
+    assert_eq!(count(&relay, returned, "a").await, 1);
+    let unknown = queue(&path, &["replay", "b"]).await.unwrap_err();
+    assert!(unknown.contains("no queue of a route b"), "{unknown}");
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_works_on_the_queues_without_the_token() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&format!("remote_write:\n{}", route(&receiver, "a"))).await;
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let purge = r#"{"command":"purge","route":"a","parked":false,"filter":{}}"#;
+    for token in ["", "0123456789abcdef0123456789abcdef"] {
+        let request = client.post(relay.url("/api/v1/queues")).bearer_auth(token);
+        let request = request.header("content-type", "application/json");
+        let response = request.body(purge).send().await.unwrap();
+        assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{token}");
+    }
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_purge_reaches_the_batch_that_is_being_retried() {
+    let receiver = Receiver::start();
+    receiver.refuse("m", StatusCode::INTERNAL_SERVER_ERROR);
+    let relay = Relay::start(&format!("remote_write:\n{}", route(&receiver, "a"))).await;
+    let path = relay.storage_path();
+    relay.write(vec![series("m", &[], 1, 0.0)]).await;
+    wait_for("an attempt", async || !receiver.arrivals("/a").is_empty()).await;
+    let shown = queue(&path, &["show", "a", "--format=json"]).await.unwrap();
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["labels"]["__name__"], "m");
+    let purged = queue(&path, &["purge", "a"]).await.unwrap();
+    assert!(purged.starts_with("1 batches, 1 samples"), "{purged}");
+    wait_for("it is counted", async || {
+        let labels = ["route=\"a\"", "reason=\"purged\""];
+        let dropped = relay.metric("promrelay_queue_dropped_samples_total", &labels);
+        dropped.await == 1
+    })
+    .await;
+    receiver.relent();
+    relay.write(vec![series("next", &[], 2, 0.0)]).await;
+    wait_for("the next", async || receiver.samples("/a").len() == 1).await;
+    assert_eq!(count(&relay, "promrelay_queue_samples", "a").await, 0);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_queue_of_a_renamed_route_is_reported_and_moved() {
+    let receiver = Receiver::start();
+    receiver.refuse("m", StatusCode::INTERNAL_SERVER_ERROR);
+    let both = [route(&receiver, "old"), route(&receiver, "other")].concat();
+    let relay = Relay::start(&format!("remote_write:\n{both}")).await;
+    let path = relay.storage_path();
+    for timestamp in 0..20 {
+        relay.write(vec![series("m", &[], timestamp, 0.0)]).await;
+    }
+    let renamed = format!("remote_write:\n{}", route(&receiver, "new"));
+    relay.write_config(&renamed);
+    assert_eq!(relay.reload().await.0, StatusCode::OK);
+    let orphaned = "promrelay_queue_orphaned_samples";
+    assert_eq!(count(&relay, orphaned, "old").await, 20);
+    let refused = queue(&path, &["move", "new", "old"]).await.unwrap_err();
+    assert!(refused.contains("route new is running"), "{refused}");
+    let moved = queue(&path, &["move", "old", "new"]).await.unwrap();
+    assert!(moved.contains("20 samples"), "{moved}");
+    assert_eq!(count(&relay, orphaned, "old").await, 0);
+    let directory = relay.stop().await;
+    // The other one's is moved while nothing runs.
+    let moved = queue(&path, &["move", "other", "new"]).await.unwrap();
+    assert!(moved.contains("20 samples"), "{moved}");
+    let listed = queue(&path, &["list", "--format=json"]).await.unwrap();
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    assert_eq!(
+        (&listed["route"], &listed["queuedSamples"]),
+        (&"new".into(), &40.into())
+    );
+    receiver.relent();
+    let relay = Relay::start_in(directory).await;
+    wait_for("all of it", async || receiver.samples("/new").len() == 40).await;
+    let timestamps: Vec<i64> = receiver.samples("/new").iter().map(|s| s.1).collect();
+    assert_eq!(timestamps, (0..20).chain(0..20).collect::<Vec<_>>());
+    relay.stop().await;
+}
