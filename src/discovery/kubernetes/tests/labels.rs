@@ -243,7 +243,10 @@ fn an_ingress_has_a_target_for_each_path() {
                 "ingressClassName": "nginx",
                 "tls": [{"hosts": ["*.secure"]}],
                 "rules": [
-                    {"host": "a.secure", "http": {"paths": [{"path": "/x"}, {"pathType": "Prefix"}]}},
+                    {
+                        "host": "a.secure",
+                        "http": {"paths": [{"path": "/x"}, {"pathType": "Prefix"}]},
+                    },
                     {"host": "plain", "http": null},
                     {"host": "a.b.secure"},
                 ],
