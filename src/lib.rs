@@ -11,6 +11,7 @@ pub mod discovery;
 pub mod exposition;
 pub mod http;
 pub mod model;
+pub mod proxy;
 pub mod queue;
 pub mod re2;
 pub mod receive;

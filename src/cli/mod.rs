@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod explain;
 mod healthcheck;
+mod proxy;
 mod queue;
 mod queue_text;
 mod run;
@@ -43,6 +44,8 @@ enum Command {
     Sink(sink::Arguments),
     /// See it work: the metrics of a `windows_exporter`, the relay and a sink, all on loopback.
     Demo(demo::Arguments),
+    /// Pass scrapes on to the exporter of a node; for a `DaemonSet`.
+    Proxy(proxy::Arguments),
     /// List, show, replay, purge or move what waits on disk and what receivers refused.
     Queue(queue::Arguments),
     /// Ask a running relay whether it is ready; for a container's HEALTHCHECK.
@@ -58,6 +61,7 @@ pub fn main() -> ExitCode {
         Command::Explain(arguments) => explain::run(&arguments),
         Command::Sink(arguments) => sink::run(&arguments),
         Command::Demo(arguments) => demo::run(&arguments),
+        Command::Proxy(arguments) => proxy::run(&arguments),
         Command::Queue(arguments) => queue::run(&arguments),
         Command::Healthcheck(arguments) => healthcheck::run(&arguments),
     };

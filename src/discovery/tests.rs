@@ -32,7 +32,7 @@ async fn expect(targets: &mut Groups, expected: &[&str]) {
             .collect();
         last == expected
     });
-    let came = timeout(Duration::from_secs(60), wait).await.is_ok();
+    let came = timeout(Duration::from_mins(1), wait).await.is_ok();
     assert!(came, "{expected:?} did not come, but {last:?}");
 }
 

@@ -2,6 +2,7 @@
 
 mod body;
 pub mod client;
+mod guard;
 mod server;
 
 pub use body::{BodyError, read_bounded, read_response, read_response_bounded};

@@ -10,6 +10,8 @@ use hyper_util::rt::TokioTimer;
 use thiserror::Error;
 use tokio::task::JoinHandle;
 
+use super::guard::Bounded;
+
 /// How long a client may take to send a request's headers; also how long a connection may idle
 /// between requests.
 const HEADER_TIMEOUT: Duration = Duration::from_mins(1);
@@ -39,6 +41,27 @@ impl Server {
     /// # Errors
     /// If the address cannot be bound.
     pub fn start(address: SocketAddr, service: Router) -> Result<Self, BindError> {
+        Self::bind(address, service, None)
+    }
+
+    /// The same with so many connections at the most; one too many is closed at once, and one
+    /// whose client does not read what is written to it for 15 s as well.
+    ///
+    /// # Errors
+    /// If the address cannot be bound.
+    pub fn start_bounded(
+        address: SocketAddr,
+        service: Router,
+        connections: usize,
+    ) -> Result<Self, BindError> {
+        Self::bind(address, service, Some(connections))
+    }
+
+    fn bind(
+        address: SocketAddr,
+        service: Router,
+        connections: Option<usize>,
+    ) -> Result<Self, BindError> {
         let failed = |source| BindError { address, source };
         let listener = TcpListener::bind(address).map_err(failed)?;
         listener.set_nonblocking(true).map_err(failed)?;
@@ -54,7 +77,14 @@ impl Server {
         http.http2()
             .timer(TokioTimer::new())
             .max_concurrent_streams(HTTP2_STREAMS);
-        let task = spawn(async move { server.serve(service.into_make_service()).await });
+        let make = service.into_make_service();
+        let task = match connections {
+            None => spawn(async move { server.serve(make).await }),
+            Some(connections) => {
+                let server = server.acceptor(Bounded::new(connections));
+                spawn(async move { server.serve(make).await })
+            }
+        };
         Ok(Self {
             address: bound,
             handle,

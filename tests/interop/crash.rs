@@ -109,7 +109,8 @@ fn config(receiver: &Recorder, max_samples: u64) -> String {
     let route = |name: &str| {
         format!(
             "  - name: {name}\n    url: {}\n    remote_timeout: 1s\n    queue_config:\n      \
-             {{batch_send_deadline: 10ms, max_samples_per_send: {max_samples}, max_backoff: 100ms}}\n",
+             {{batch_send_deadline: 10ms, max_backoff: 100ms, \
+             max_samples_per_send: {max_samples}}}\n",
             receiver.url(&format!("/{name}"))
         )
     };

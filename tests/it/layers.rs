@@ -12,7 +12,8 @@ const LAYERS: [&[&str]; 9] = [
     &["settings", "re2", "queue", "telemetry"],
     &["model", "http"],
     &["remote_write", "relabel"],
-    &["exposition", "discovery", "send"],
+    // The proxy is a program of its own, which needs nothing but HTTP and metrics.
+    &["exposition", "discovery", "send", "proxy"],
     &["route", "store"],
     &["receive", "scrape"],
     &["config", "admin"],

@@ -3,5 +3,6 @@
 mod dependencies;
 mod generated;
 mod layers;
+mod proxy;
 mod relay;
 mod sources;

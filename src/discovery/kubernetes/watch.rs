@@ -69,6 +69,8 @@ pub(super) enum WatchError {
     },
     #[error("the API server answered {0}: {1}")]
     Status(StatusCode, String),
+    #[error("the watch ended with the error {0}: {1}")]
+    Ended(StatusCode, String),
     /// The version is forgotten: list anew.
     #[error("the API server has forgotten the version")]
     Gone,
@@ -180,6 +182,12 @@ impl Watcher {
                 Ok(()) | Err(WatchError::Broken(_) | WatchError::Silent) => {}
                 Err(WatchError::Gone) => version = None,
                 Err(error) => {
+                    // What stands at this version would come again and again: go round it.
+                    let stuck = matches!(
+                        error,
+                        WatchError::Parse(_) | WatchError::TooLong | WatchError::Ended(..)
+                    );
+                    version = version.filter(|_| !stuck);
                     if events.send(Event::Failed(error)).await.is_err() {
                         return;
                     }
@@ -331,7 +339,7 @@ fn read_line<T: Object>(line: &[u8], version: &mut String) -> Result<Option<Even
             let status = serde_json::from_slice::<Change<Status>>(line)?.object;
             Err(match StatusCode::from_u16(status.code) {
                 Ok(StatusCode::GONE) => WatchError::Gone,
-                code => WatchError::Status(code.unwrap_or_default(), status.message),
+                code => WatchError::Ended(code.unwrap_or_default(), status.message),
             })
         }
         "BOOKMARK" => {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -17,14 +18,17 @@ use hickory_resolver::proto::rr::{Name, RData, Record, RecordType};
 use http::{HeaderMap, StatusCode};
 use tokio::net::UdpSocket;
 use tokio::sync::watch;
+use tokio::time::{interval, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{expect, start};
 use crate::discovery::config::DnsConfig;
 use crate::discovery::publish::Board;
-use crate::discovery::{Labels, dns};
+use crate::discovery::{Labels, TargetGroup, dns};
 use crate::http::Server;
 use crate::telemetry::Registry;
+
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the server answers: the status, the content type, the body.
 type Answer = Arc<Mutex<(u16, &'static str, Vec<u8>)>>;
@@ -79,13 +83,12 @@ async fn a_server_is_asked_and_what_it_garbles_changes_nothing() {
         *state.lock().unwrap() = (status, kind, body.clone());
         let before = failures();
         let wait = async {
-            let mut poll = tokio::time::interval(std::time::Duration::from_millis(5));
+            let mut poll = interval(Duration::from_millis(5));
             while failures() < before + 2 {
                 poll.tick().await;
             }
         };
-        let patience = std::time::Duration::from_secs(60);
-        let failed = tokio::time::timeout(patience, wait).await;
+        let failed = timeout(PATIENCE, wait).await;
         assert!(
             failed.is_ok(),
             "{status} {kind} {}",
@@ -197,43 +200,36 @@ async fn records_of_each_type_become_targets() {
             ]],
         ),
     ] {
-        let config: DnsConfig = serde_yaml::from_str(yaml).unwrap();
-        let registry = Registry::new();
-        let board = Arc::new(Board::new("j", &registry));
-        let (sender, mut targets) = watch::channel(board.groups());
-        let run = dns::run(config, vec![address], board.provider("dns"));
-        let check = async {
-            let expected: Vec<Labels> = expected
-                .into_iter()
-                .map(|target| {
-                    let pairs = target.into_iter();
-                    pairs
-                        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                        .collect()
-                })
-                .collect();
-            let matches = |found: &Arc<Vec<Arc<_>>>| {
-                let groups: &Vec<Arc<crate::discovery::TargetGroup>> = found;
-                let all: Vec<_> = groups
-                    .iter()
-                    .flat_map(|group| group.targets.clone())
-                    .collect();
-                all == expected
-            };
-            drop(targets.wait_for(matches).await.unwrap());
-            if yaml.contains("broken") {
-                let mut poll = tokio::time::interval(std::time::Duration::from_millis(20));
-                let failed = r#"failures_total{job="j",mechanism="dns"} 1"#;
-                while !registry.render().contains(failed) {
-                    poll.tick().await;
-                }
-            }
+        check_records(address, yaml, &expected).await;
+    }
+}
+
+/// Checks what targets the records of a configuration become.
+async fn check_records(server: SocketAddr, yaml: &str, expected: &[Vec<(&str, &str)>]) {
+    let config: DnsConfig = serde_yaml::from_str(yaml).unwrap();
+    let registry = Registry::new();
+    let board = Arc::new(Board::new("j", &registry));
+    let (sender, mut targets) = watch::channel(board.groups());
+    let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+    let expected: Vec<Labels> = expected
+        .iter()
+        .map(|target| target.iter().map(owned).collect())
+        .collect();
+    let check = async {
+        let matches = |groups: &Arc<Vec<Arc<TargetGroup>>>| {
+            let all = groups.iter().flat_map(|group| group.targets.clone());
+            all.collect::<Vec<_>>() == expected
         };
-        let patience = std::time::Duration::from_secs(60);
-        tokio::select! {
-            () = run => {}
-            () = board.publish(&sender) => {}
-            done = tokio::time::timeout(patience, check) => assert!(done.is_ok(), "{yaml}"),
+        drop(targets.wait_for(matches).await.unwrap());
+        let mut poll = interval(Duration::from_millis(20));
+        let failed = r#"failures_total{job="j",mechanism="dns"} 1"#;
+        while yaml.contains("broken") && !registry.render().contains(failed) {
+            poll.tick().await;
         }
+    };
+    tokio::select! {
+        () = dns::run(config, vec![server], board.provider("dns")) => {}
+        () = board.publish(&sender) => {}
+        done = timeout(PATIENCE, check) => assert!(done.is_ok(), "{yaml}"),
     }
 }
