@@ -90,6 +90,7 @@ async fn serve(options: Options) -> anyhow::Result<ExitCode> {
 
 /// What the process was asked to do.
 pub(super) enum Signal {
+    #[cfg_attr(not(unix), expect(dead_code, reason = "Windows has no signal for it"))]
     Reload,
     Stop,
 }

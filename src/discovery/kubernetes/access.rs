@@ -85,7 +85,7 @@ impl Access {
                 let directory = path.parent().unwrap_or(Path::new(""));
                 (url, client.build(directory)?, None)
             }
-            _ => in_cluster()?,
+            own => in_cluster(own)?,
         };
         let url = url.trim_end_matches('/').to_owned();
         Ok(Self {
@@ -96,7 +96,10 @@ impl Access {
     }
 }
 
-fn in_cluster() -> Result<(String, Client, Option<String>), KubernetesError> {
+fn in_cluster(
+    config: &KubernetesConfig,
+) -> Result<(String, Client, Option<String>), KubernetesError> {
+    let wants_namespace = config.namespaces.own_namespace;
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let (Some(host), Some(port)) = (
         variable("KUBERNETES_SERVICE_HOST"),
@@ -105,19 +108,22 @@ fn in_cluster() -> Result<(String, Client, Option<String>), KubernetesError> {
         return Err(KubernetesError::NotInCluster);
     };
     let account = Path::new(ACCOUNT);
-    let mut config = ClientConfig {
+    let mut client = ClientConfig {
         authorization: Some(Authorization {
             credentials_file: Some(account.join("token")),
             ..Authorization::default()
         }),
         ..ClientConfig::default()
     };
-    config.tls_config.ca_file = Some(account.join("ca.crt"));
-    let namespace = read(&account.join("namespace")).ok();
+    client.tls_config.ca_file = Some(account.join("ca.crt"));
+    let namespace = match read(&account.join("namespace")) {
+        Err(error) if wants_namespace => return Err(error),
+        namespace => namespace.ok(),
+    };
     let url = format!("https://{}", crate::discovery::host_port(&host, port));
     Ok((
         url,
-        config.build(account)?,
+        client.build(account)?,
         namespace.map(|name| name.trim().to_owned()),
     ))
 }

@@ -54,7 +54,7 @@ pub struct ClientConfig {
 
 /// `basic_auth`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields, default, rename = "ClientBasicAuth")]
 pub struct BasicAuth {
     /// The user's name.
     #[serde(skip_serializing_if = "String::is_empty")]

@@ -16,6 +16,10 @@ use super::config::ClientConfig;
 ///
 /// `T` derives `Deserialize` with `deny_unknown_fields` for its own keys, and names them in
 /// [`BesideClient`]. What [`ClientConfig::check`] finds is an error of the mapping.
+///
+/// A scrape config: `type ScrapeConfig = WithClient<OwnKeys>`, with the fields that Prometheus has
+/// beside the client's in `OwnKeys`. The names of the client's own types in tables of keys are
+/// `ClientBasicAuth`, `Authorization`, `OAuth2`, `TlsConfig` and `HeaderValues`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WithClient<T> {
     /// The keys beside the client's.
