@@ -98,7 +98,8 @@ async fn measure(durability: &str, concurrent: usize, length: Duration) -> Found
 async fn start(directory: &Path, durability: &str, receiver: SocketAddr) -> App {
     let route = |name: &str, job: &str| {
         format!(
-            "  - name: {name}\n    url: http://{receiver}/{name}\n    write_relabel_configs:\n      \
+            "  - name: {name}\n    url: http://{receiver}/{name}\n    \
+             write_relabel_configs:\n      \
              - {{action: keep, source_labels: [job, __name__], \
              regex: '{job};metric_.*'}}\n"
         )
