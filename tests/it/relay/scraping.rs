@@ -239,6 +239,7 @@ async fn a_full_queue_does_not_stop_scraping() {
     receiver.answer("/w", std::iter::repeat_n(super::harness::Answer::Hang, 64));
     let config = config(&receiver, &exposer.address().to_string(), "")
         .replace("scrape_interval: 300ms", "scrape_interval: 1s")
+        .replace("queue_config:", "remote_timeout: 1s\n    queue_config:")
         + "queue: {max_bytes: 1MiB}\n";
     let relay = Relay::start(&config).await;
     exposer.expose(&noise(0));
