@@ -1,5 +1,6 @@
 //! The queue as its users hold it.
 
+use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -171,8 +172,14 @@ impl Queue {
     #[must_use]
     pub fn withdraw(&self, stream: u16) -> Position {
         let shared = &self.handle.shared;
-        let through = shared.lock().withdraw(stream);
-        shared.notify_writer();
+        let mut state = shared.lock();
+        let before = state.delivered.get(&stream).map(VecDeque::len);
+        let through = state.withdraw(stream);
+        let withdrawn = state.delivered.get(&stream).map(VecDeque::len) != before;
+        drop(state);
+        if withdrawn {
+            shared.notify_writer();
+        }
         Position(through)
     }
 

@@ -114,7 +114,7 @@ async fn park(shared: &Shared, stream: u16, batch: &Batch, refused: Refused) -> 
     } = refused;
     let (route, samples) = (&shared.route, request.counts.samples);
     if let Some(suppressed) = shared.metrics.rejections_logged.permit() {
-        error!(%route, code, samples, suppressed, words, "receiver rejected samples; parked");
+        error!(%route, code, samples, suppressed, words, "receiver rejected samples");
     }
     let parked = ParkedBatch {
         status: code,
@@ -140,7 +140,9 @@ async fn park(shared: &Shared, stream: u16, batch: &Batch, refused: Refused) -> 
         match written {
             Ok(()) => break,
             Err(error @ ParkError::TooLarge { .. }) => {
-                error!(%route, samples, %error, "rejected samples are dropped");
+                if shared.metrics.retries_logged.permit().is_some() {
+                    error!(%route, samples, %error, "rejected samples are dropped");
+                }
                 break;
             }
             Err(error) => {

@@ -131,8 +131,8 @@ impl SendMetrics {
     }
 
     fn count_rejected(&self, code: &str, samples: u64) {
-        let help = "Samples that the receiver refused for good and that were parked, by its \
-                    status code.";
+        let help = "Samples that the receiver refused for good and that were parked (or dropped, \
+                    where parked_max_bytes is less than the batch), by its status code.";
         let labels = &[("route", self.route.as_ref()), ("code", code)];
         let counter = self
             .registry
