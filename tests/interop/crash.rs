@@ -120,13 +120,18 @@ fn config(receiver: &Recorder, max_samples: u64) -> String {
 }
 
 /// Lets the relay work for a random while, and kills it.
-async fn kill(relay: &mut Peer, receiver: &Recorder, round: u64) -> Instant {
-    receiver.set_mood(match (round + round / 4) % 4 {
+async fn kill(relay: &mut Peer, receiver: &mut Recorder, round: u64) -> Instant {
+    let mood = match (round + round / 4) % 5 {
         0 => Mood::Accept,
         1 => Mood::Slow,
         2 => Mood::Refuse,
-        _ => Mood::Hang,
-    });
+        3 => Mood::Hang,
+        _ => {
+            receiver.down();
+            Mood::Accept
+        }
+    };
+    receiver.set_mood(mood);
     // Progress is saved once a second: every fourth life is long enough for that.
     let life_ms = if round % 4 == 1 { 1200..2200 } else { 5..400 };
     let life = Duration::from_millis(rand::random_range(life_ms));
@@ -139,6 +144,9 @@ async fn kill(relay: &mut Peer, receiver: &Recorder, round: u64) -> Instant {
     }
     let killed = Instant::now();
     relay.kill_and_restart().await;
+    if receiver.is_down() {
+        receiver.up().await;
+    }
     killed
 }
 
@@ -166,7 +174,7 @@ async fn whatever_was_acknowledged_survives_every_kill() {
     let rounds = std::env::var("PROMRELAY_KILL_ROUNDS").map_or(20, |rounds| {
         rounds.parse().expect("PROMRELAY_KILL_ROUNDS is a number")
     });
-    let receiver = Recorder::start().await;
+    let mut receiver = Recorder::start().await;
     let mut relay = Peer::promrelay(&config(&receiver, 100)).await;
     let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::default());
     let mut writers = JoinSet::new();
@@ -176,7 +184,7 @@ async fn whatever_was_acknowledged_survives_every_kill() {
     }
     let mut kills = Vec::new();
     for round in 0..rounds {
-        kills.push(kill(&mut relay, &receiver, round).await);
+        kills.push(kill(&mut relay, &mut receiver, round).await);
     }
     receiver.set_mood(Mood::Accept);
     stop.store(true, Ordering::Relaxed);

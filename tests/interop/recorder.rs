@@ -122,6 +122,11 @@ impl Recorder {
         }
     }
 
+    /// Whether it listens no more.
+    pub(crate) fn is_down(&self) -> bool {
+        self.runtime.is_none()
+    }
+
     /// Changes what is done with requests from now on.
     pub(crate) fn set_mood(&self, mood: Mood) {
         self.lock().mood = mood;
