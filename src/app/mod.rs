@@ -249,6 +249,9 @@ impl Inner {
 
     async fn execute_now(&self, command: Command) -> Result<Value, CommandError> {
         let mut fleet = self.fleet.lock().await;
+        if self.stopping.is_cancelled() {
+            return Err(CommandError::Stopping);
+        }
         fleet.execute(command).await
     }
 

@@ -44,7 +44,10 @@ pub(super) fn open_log(path: &Path) -> io::Result<Box<dyn LogFile>> {
 }
 
 /// Makes the names in a directory durable. Windows has no such call and needs none.
-pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// If the directory cannot be opened or synced.
+pub fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(directory)?.sync_all()
     } else {

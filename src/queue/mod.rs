@@ -110,7 +110,7 @@ mod state;
 #[cfg(test)]
 mod tests;
 
-pub use disk::write_durably;
+pub use disk::{sync_directory, write_durably};
 pub use error::{AppendError, CloseError, LockError, OpenError, ReserveError};
 pub use handle::{Queue, Receipt, Reservation};
 pub use inspect::{Inspect, Inspected, inspect, purge};

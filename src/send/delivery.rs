@@ -48,6 +48,9 @@ pub(super) async fn deliver(shared: &Shared, stream: u16, batch: &Batch) -> End 
     let mut refused: Vec<Refused> = Vec::new();
     let mut is_whole = true;
     while let Some(request) = requests.pop_front() {
+        if !is_whole && shared.stop.is_cancelled() {
+            return End::Stopped;
+        }
         // What has been split is partly delivered and goes on to its end.
         let still_wanted = || !is_whole || first > Some(shared.queue.withdraw(stream));
         match attempt::send(shared, &request, still_wanted).await {

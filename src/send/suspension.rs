@@ -83,6 +83,11 @@ impl Suspension {
         } else {
             (state.code, state.in_a_row) = (code, 1);
         }
+        let now = Instant::now();
+        if let Some(pause) = state.pause.as_ref().filter(|pause| pause.until > now) {
+            // It was on its way when another lane's batch began the pause.
+            return Verdict::Suspended(pause.until - now);
+        }
         if state.pause.is_none() && state.in_a_row <= config.suspend_after {
             return Verdict::Park;
         }
@@ -92,7 +97,7 @@ impl Suspension {
             None => Backoff::new(min, max),
         };
         let pause = backoff.next_pause();
-        let until = Instant::now() + pause;
+        let until = now + pause;
         state.pause = Some(Pause { backoff, until });
         Verdict::Suspended(pause)
     }

@@ -132,6 +132,9 @@ pub enum CommandError {
         #[source]
         source: AppendError,
     },
+    /// It is too late for that.
+    #[error("the relay is stopping")]
+    Stopping,
     /// A thread of the relay panicked.
     #[error("internal error")]
     Panicked,

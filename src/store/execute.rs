@@ -3,14 +3,19 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::command::{Command, CommandError, Filter, Storage};
 use super::{RouteStore, show};
 use crate::queue::{self, Options, Queue, Record, directory_name, route_name};
 use crate::send::parked::{ParkedBatch, ParkedName, Parking};
+
+/// How long the next record of a queue may take to be read, with all attempts of the reader.
+const READ_WITHIN: Duration = Duration::from_secs(10);
 
 impl Storage {
     /// Carries out a command. What it answers, by command, in samples unless it says otherwise:
@@ -281,7 +286,8 @@ async fn transfer(
     let (mut moved, mut moved_parked) = (Moved::default(), Moved::default());
     let mut reader = source.queue.reader();
     while source.queue.stats().queued.records > 0 {
-        let Some(entry) = reader.next().await else {
+        // Damage can leave less to be read than is counted, and a reader waits for more.
+        let Ok(Some(entry)) = timeout(READ_WITHIN, reader.next()).await else {
             break;
         };
         let record = Record {

@@ -37,7 +37,7 @@ use thiserror::Error;
 pub use batch::{ParkedBatch, ReadError};
 pub use name::ParkedName;
 
-use crate::queue::write_durably;
+use crate::queue::{sync_directory, write_durably};
 
 /// The directory of parked batches within a queue's.
 const DIRECTORY: &str = "parked";
@@ -57,6 +57,10 @@ struct State {
     /// The sizes of the files, oldest first.
     files: BTreeMap<ParkedName, u64>,
     bytes: u64,
+    /// Of files that are being written.
+    reserved_bytes: u64,
+    /// The last name that was given out.
+    last: Option<ParkedName>,
     dropped_samples: u64,
 }
 
@@ -142,12 +146,18 @@ impl Parking {
         let size = bytes.len() as u64;
         let name = self.make_room(batch, size)?;
         let path = self.path(name);
-        let written = fs::create_dir_all(&self.directory);
+        let written = self.make_directory();
         let written = written.and_then(|()| write_durably(&path, &bytes));
-        written.map_err(|source| {
-            self.state().forget(name);
-            ParkError::Write { path, source }
-        })
+        let mut state = self.state();
+        state.reserved_bytes -= size;
+        match written {
+            Ok(()) => {
+                state.bytes += size;
+                state.files.insert(name, size);
+                Ok(())
+            }
+            Err(source) => Err(ParkError::Write { path, source }),
+        }
     }
 
     /// The parked batches, oldest first.
@@ -199,7 +209,9 @@ impl Parking {
                 max_bytes: state.max_bytes,
             });
         }
-        while state.files.len() >= MAX_BATCHES || state.bytes + size > state.max_bytes {
+        while state.files.len() >= MAX_BATCHES
+            || state.bytes + state.reserved_bytes + size > state.max_bytes
+        {
             let Some((&oldest, _)) = state.files.first_key_value() else {
                 break;
             };
@@ -219,13 +231,22 @@ impl Parking {
             samples: batch.samples(),
         };
         // Two lanes can park in the same millisecond; whoever comes later has a greater number.
-        let newest = state.files.keys().next_back();
+        let newest = state.files.keys().next_back().copied().max(state.last);
         if let Some(newest) = newest.filter(|newest| newest.parked_ms >= name.parked_ms) {
             (name.parked_ms, name.number) = (newest.parked_ms, newest.number + 1);
         }
-        state.files.insert(name, size);
-        state.bytes += size;
+        state.last = Some(name);
+        state.reserved_bytes += size;
         Ok(name)
+    }
+
+    /// Makes the directory, and its name durable.
+    fn make_directory(&self) -> io::Result<()> {
+        if self.directory.is_dir() {
+            return Ok(());
+        }
+        fs::create_dir_all(&self.directory)?;
+        self.directory.parent().map_or(Ok(()), sync_directory)
     }
 
     fn path(&self, name: ParkedName) -> PathBuf {
