@@ -59,9 +59,9 @@ impl Storage {
         let mut routes = Vec::new();
         for entry in std::fs::read_dir(path).map_err(failed)? {
             let entry = entry.map_err(failed)?;
-            let is_directory = entry.file_type().map_err(failed)?.is_dir();
+            let is_store = is_store(&entry.path());
             let name = entry.file_name();
-            routes.extend(name.to_str().filter(|_| is_directory).and_then(route_name));
+            routes.extend(name.to_str().filter(|_| is_store).and_then(route_name));
         }
         routes.sort_unstable();
         Ok(routes)
@@ -177,7 +177,7 @@ impl Storage {
 
     fn directory(&self, route: &str) -> Result<PathBuf, CommandError> {
         let directory = self.path.join(directory_name(route));
-        if directory.is_dir() {
+        if is_store(&directory) {
             Ok(directory)
         } else {
             Err(CommandError::NoSuchRoute(route.to_owned()))
@@ -226,6 +226,19 @@ impl Storage {
             _ => Ok(()),
         }
     }
+}
+
+/// Whether a directory is a route's: what else lies beside them is nobody's to open or delete.
+fn is_store(directory: &Path) -> bool {
+    let is_part = |name: &str| {
+        let segment = name.strip_suffix(".log");
+        let is_position = |segment: &str| segment.len() == 20 && segment.parse::<u64>().is_ok();
+        name == "progress" || name == "parked" || segment.is_some_and(is_position)
+    };
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .any(|name| is_part(&name))
 }
 
 /// What a command has done.
