@@ -10,9 +10,6 @@ mod fleet;
 mod metrics;
 mod orphans;
 
-#[cfg(test)]
-mod tests;
-
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

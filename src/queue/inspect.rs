@@ -45,7 +45,15 @@ pub fn inspect(directory: &Path) -> io::Result<Inspect> {
     let ahead: VecDeque<u64> = segment::list(directory)?.into_keys().collect();
     let mut salt = None;
     for &first in &ahead {
-        salt = salt.or(SegmentFile::salt_of(&segment::path(directory, first))?);
+        match SegmentFile::salt_of(&segment::path(directory, first)) {
+            Ok(found) => salt = found,
+            // Delivered and deleted meanwhile, when the queue is running.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+        if salt.is_some() {
+            break;
+        }
     }
     Ok(Inspect {
         directory: directory.to_owned(),

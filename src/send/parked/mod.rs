@@ -18,7 +18,7 @@
 //! |---|---|
 //! | the disk is full or fails | the batch stays in the queue and is parked later |
 //! | a batch alone is larger than the bound | it is dropped, counted and logged |
-//! | a crash while a file is written | the file is not there; the batch is repeated |
+//! | a crash while a file is written | what there is of it goes on open; the batch is repeated |
 //! | a file is damaged | it is listed, and says so when it is read |
 
 mod batch;
@@ -41,6 +41,8 @@ use crate::queue::{sync_directory, write_durably};
 
 /// The directory of parked batches within a queue's.
 const DIRECTORY: &str = "parked";
+/// How a file ends that was being written when the process died.
+const HALF_WRITTEN: &str = ".parked.new";
 /// Parked batches of a route at the most, however small they are.
 const MAX_BATCHES: usize = 10_000;
 
@@ -119,8 +121,12 @@ impl Parking {
         for entry in entries.into_iter().flatten() {
             let entry = entry?;
             let name = entry.file_name();
-            // What a crash left half written has another ending.
-            if let Some(name) = name.to_str().and_then(ParkedName::parse) {
+            if name
+                .to_str()
+                .is_some_and(|name| name.ends_with(HALF_WRITTEN))
+            {
+                fs::remove_file(entry.path())?;
+            } else if let Some(name) = name.to_str().and_then(ParkedName::parse) {
                 let bytes = entry.metadata()?.len();
                 state.bytes += bytes;
                 state.files.insert(name, bytes);

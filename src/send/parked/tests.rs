@@ -93,7 +93,10 @@ fn the_oldest_make_room_and_are_counted() {
     let refused = parking.park(&batch(8, 1));
     assert!(matches!(refused, Err(ParkError::TooLarge { .. })));
     assert_eq!(samples(&parking), [2, 3, 4], "nothing makes room in vain");
+    let half = directory.path().join(DIRECTORY).join("1-2-3-4.parked.new");
+    fs::write(&half, "half").unwrap();
     let parking = Parking::open(directory.path(), u64::MAX).unwrap();
+    assert!(!half.exists(), "nobody would ever need or count it");
     assert_eq!(samples(&parking), [2, 3, 4]);
     parking.remove(parking.names()[1]).unwrap();
     assert_eq!(samples(&parking), [2, 4]);

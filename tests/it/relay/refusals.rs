@@ -124,6 +124,31 @@ async fn a_wrong_token_suspends_the_route_instead_of_parking_the_backlog() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn requests_that_were_on_their_way_do_not_lengthen_a_suspension() {
+    let receiver = Receiver::start();
+    receiver.refuse("m", StatusCode::UNAUTHORIZED);
+    let more = "    on_rejection: {suspend_after: 0, min_suspension: 1s, max_suspension: 1h}\n";
+    let lanes = "min_shards: 32, max_shards: 32";
+    let relay = Relay::start(&config(&receiver, more).replace("max_shards: 1", lanes)).await;
+    // A batch in each lane, all sent before the first was answered.
+    relay.write(many(2000)).await;
+    let suspended = "promrelay_send_suspended";
+    wait_for("it is suspended", async || {
+        relay.metric(suspended, &[]).await == 1
+    })
+    .await;
+    receiver.relent();
+    // Doubled 32 times the first pause would be an hour.
+    let delivered = wait_for("delivery", async || receiver.samples("/a").len() == 2000);
+    let delivered = tokio::time::timeout(Duration::from_secs(8), delivered).await;
+    assert!(
+        delivered.is_ok(),
+        "the pause was longer than the first one is"
+    );
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_new_configuration_ends_a_suspension() {
     let receiver = Receiver::start();
     receiver.refuse("m", StatusCode::NOT_FOUND);
