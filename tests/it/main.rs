@@ -3,6 +3,7 @@
 mod dependencies;
 mod generated;
 mod layers;
+mod monitoring;
 mod proxy;
 mod relay;
 mod sources;
