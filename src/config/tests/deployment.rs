@@ -1,0 +1,57 @@
+//! The configurations of `config/kubernetes` and `config/sumologic`.
+
+use super::{pasted, repository_file};
+use crate::config::{Config, parse};
+
+const CHART: &str = "tests/fixtures/sumologic-chart-2.2-values.yaml";
+
+/// All variables by their names, so that URLs can be compared; a shard is a number.
+fn by_name(name: &str) -> Option<String> {
+    Some(match name {
+        "SHARD" => "0".to_owned(),
+        name => name.to_lowercase().replace('_', "-"),
+    })
+}
+
+fn read(text: &str) -> Config {
+    parse("promrelay.yml", text, &by_name).unwrap_or_else(|problems| panic!("{problems:#?}"))
+}
+
+fn deployed(directory: &str) -> Config {
+    read(&repository_file(&format!("config/{directory}/promrelay.yml")))
+}
+
+#[test]
+fn deployed_configurations_load() {
+    for (directory, routes) in [
+        ("kubernetes/base", 2),
+        ("kubernetes/deployment-emptydir", 2),
+        ("kubernetes/sharded", 2),
+        ("sumologic/chart-2", 33),
+        ("sumologic/chart-3", 33),
+        ("sumologic/chart-4", 2),
+        ("sumologic/chart-5", 2),
+    ] {
+        assert_eq!(deployed(directory).routes.len(), routes, "{directory}");
+    }
+}
+
+/// What `config/sumologic/routes` wrote is what the chart says today.
+#[test]
+fn the_generated_routes_are_those_of_the_chart() {
+    let chart = read(&pasted(CHART));
+    for directory in ["sumologic/chart-2", "sumologic/chart-3"] {
+        let generated = deployed(directory);
+        let (own, windows) = generated.routes.split_at(chart.routes.len());
+        for (generated, chart) in own.iter().zip(&chart.routes) {
+            assert_eq!(generated.rules, chart.rules, "{}", generated.name);
+            assert_eq!(generated.send.url.path(), chart.send.url.path());
+            assert_eq!(generated.send.remote_timeout, chart.send.remote_timeout);
+            if directory.ends_with('2') {
+                assert_eq!(generated.send.url, chart.send.url);
+            }
+        }
+        let names: Vec<_> = windows.iter().map(|route| &*route.name).collect();
+        assert_eq!(names, ["windows-container", "windows-node"]);
+    }
+}
