@@ -57,6 +57,8 @@ impl Exposition {
     pub(crate) async fn start() -> Exposition {
         let state = Arc::new(Scrapes::default());
         let router = Router::new()
+            // Where an exporter has them, for what can ask for nothing else.
+            .route("/metrics", get(async |state| windows(WINDOWS_16, state)))
             .route("/16", get(async |state| windows(WINDOWS_16, state)))
             .route("/31", get(async |state| windows(WINDOWS_31, state)))
             .route("/odd", get(async || ODD))

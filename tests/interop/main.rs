@@ -6,6 +6,7 @@
 //! A program that is not installed fails the test where `CI` is set and skips it elsewhere;
 //! `tests/run` installs them.
 
+mod chain;
 mod crash;
 mod disk_full;
 mod equivalence;

@@ -5,10 +5,12 @@ use std::fs;
 use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
+use std::time::Duration;
 
 use tempfile::TempDir;
+use tokio::net::TcpStream;
 
-use crate::process::{Process, free_port};
+use crate::process::{Process, eventually, free_port, get};
 
 /// The names under which the programs are installed, the first of each being Debian's.
 const PROMETHEUS: [&str; 1] = ["prometheus"];
@@ -74,13 +76,26 @@ impl Peer {
         Peer::promrelay_on(Path::new("data"), config).await
     }
 
+    /// Another command of promrelay's that serves, as soon as it listens.
+    pub(crate) async fn promrelay_command(command: &'static str, arguments: &[String]) -> Peer {
+        let peer = Peer::start(command, Some(promrelay()), "", |address| {
+            let mut all = vec![
+                command.to_owned(),
+                format!("--web.listen-address={address}"),
+            ];
+            all.extend_from_slice(arguments);
+            all
+        });
+        eventually("it listens", Duration::from_secs(30), async || {
+            TcpStream::connect(&peer.address).await.ok()
+        })
+        .await;
+        peer
+    }
+
     /// promrelay with this configuration and its queues in `storage`.
     pub(crate) async fn promrelay_on(storage: &Path, config: &str) -> Peer {
-        let program = env::var_os("PROMRELAY_BIN").map_or_else(
-            || PathBuf::from(env!("CARGO_BIN_EXE_promrelay")),
-            PathBuf::from,
-        );
-        let peer = Peer::start("promrelay", Some(program), config, |address| {
+        let peer = Peer::start("promrelay", Some(promrelay()), config, |address| {
             vec![
                 "run".to_owned(),
                 "--config.file=config.yml".to_owned(),
@@ -125,6 +140,17 @@ impl Peer {
         format!("http://{}{path}", self.address)
     }
 
+    /// Waits until a GET of `path` is answered with success.
+    pub(crate) async fn answers(&self, path: &str) {
+        let url = self.url(path);
+        eventually(&url, Duration::from_secs(30), async || get(&url).await).await;
+    }
+
+    /// What the program has printed so far.
+    pub(crate) fn output(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
+    }
+
     /// Kills promrelay with SIGKILL, and starts it again on the same port and directory.
     pub(crate) async fn kill_and_restart(&mut self) {
         self.process.kill();
@@ -144,6 +170,14 @@ impl Peer {
     pub(crate) async fn stop(self) -> ExitStatus {
         self.process.stop().await
     }
+}
+
+/// The binary to test.
+fn promrelay() -> PathBuf {
+    env::var_os("PROMRELAY_BIN").map_or_else(
+        || PathBuf::from(env!("CARGO_BIN_EXE_promrelay")),
+        PathBuf::from,
+    )
 }
 
 /// Whether the programs of the tests are all installed; where `CI` is set, they have to be.
