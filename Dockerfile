@@ -2,6 +2,9 @@
 # docker build -t promrelay .
 # docker run -p 9201:9201 -v ./promrelay.yml:/etc/promrelay/promrelay.yml:ro -v relay:/data promrelay
 
+# What the image is made on; another one has to have glibc, libgcc and CA certificates.
+ARG BASE=gcr.io/distroless/cc-debian12:nonroot
+
 FROM rust:1-bookworm AS build
 WORKDIR /source
 COPY . .
@@ -14,7 +17,7 @@ RUN --mount=type=cache,target=/usr/local/cargo/registry \
 
 # glibc, libgcc and the CA certificates, and nothing else: no shell, no package manager. Static
 # musl would be smaller still, but its allocator and resolver are not what promrelay is tested on.
-FROM gcr.io/distroless/cc-debian12:nonroot
+FROM ${BASE}
 COPY --from=build /image/promrelay /usr/local/bin/promrelay
 # The directory of the queues belongs to the user that writes them (65532 is nonroot).
 COPY --from=build --chown=65532:65532 /image/data /data
