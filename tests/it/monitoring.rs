@@ -56,7 +56,8 @@ fn every_metric_that_rules_and_dashboards_name_is_exposed() {
 #[test]
 fn every_alert_has_a_case_that_fires_and_one_that_does_not() {
     let alerts = text(&directory().join("alerts.yml"));
-    let cases = text(&directory().join("tests.yml"));
+    let cases = ["tests.yml", "tests-daily.yml"].map(|name| text(&directory().join(name)));
+    let cases = cases.concat();
     let alerts: Vec<&str> = alerts
         .lines()
         .filter_map(|line| line.trim().strip_prefix("- alert: "))
@@ -89,7 +90,7 @@ fn dashboards_are_json_with_panels() {
 fn promtool_accepts_the_rules_and_their_tests() {
     for arguments in [
         &["check", "rules", "alerts.yml", "recording.yml"][..],
-        &["test", "rules", "tests.yml"],
+        &["test", "rules", "tests.yml", "tests-daily.yml"],
     ] {
         let run = Command::new("promtool")
             .args(arguments)

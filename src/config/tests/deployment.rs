@@ -6,15 +6,16 @@ use crate::config::{Config, parse};
 const CHART: &str = "tests/fixtures/sumologic-chart-2.2-values.yaml";
 
 /// All variables by their names, so that URLs can be compared; a shard is a number.
-fn by_name(name: &str) -> Option<String> {
-    Some(match name {
+fn by_name(name: &str) -> String {
+    match name {
         "SHARD" => "0".to_owned(),
         name => name.to_lowercase().replace('_', "-"),
-    })
+    }
 }
 
 fn read(text: &str) -> Config {
-    parse("promrelay.yml", text, &by_name).unwrap_or_else(|problems| panic!("{problems:#?}"))
+    let known = |name: &str| Some(by_name(name));
+    parse("promrelay.yml", text, &known).unwrap_or_else(|problems| panic!("{problems:#?}"))
 }
 
 fn deployed(directory: &str) -> Config {
