@@ -189,7 +189,9 @@ fn answer(result: Result<Value, CommandError>) -> Response {
     let status = match &error {
         CommandError::NoSuchRoute(_) => StatusCode::NOT_FOUND,
         CommandError::Running(_) | CommandError::SameRoute => StatusCode::CONFLICT,
-        CommandError::Full { .. } => StatusCode::SERVICE_UNAVAILABLE,
+        CommandError::Full { .. } | CommandError::ParkedFull { .. } | CommandError::Stopping => {
+            StatusCode::SERVICE_UNAVAILABLE
+        }
         _ => StatusCode::INTERNAL_SERVER_ERROR,
     };
     failure(status, &causes(&error))

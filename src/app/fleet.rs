@@ -10,9 +10,10 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 use thiserror::Error;
+use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::metrics::QueueMetrics;
+use super::metrics::{QueueMetrics, Taken};
 use super::orphans::Orphans;
 use crate::config::Config;
 use crate::queue;
@@ -20,8 +21,8 @@ use crate::relabel::Rules;
 use crate::remote_write::v1::Limits;
 use crate::route::{self, Route, Router, RouterMetrics};
 use crate::send::{self, BuildError, Endpoint, SendMetrics, Sender};
-use crate::store::{Command, CommandError, RouteStore, Storage, StoreError};
-use crate::telemetry::Registry;
+use crate::store::{Command, Contents, Listed, RouteStore, Storage, StoreError};
+use crate::telemetry::{Registry, causes};
 
 /// Why a configuration was not applied.
 #[derive(Debug, Error)]
@@ -112,7 +113,7 @@ impl Fleet {
     pub(super) async fn retire(&mut self) {
         let retired = std::mem::take(&mut self.retired);
         self.dismiss(retired).await;
-        self.find_orphans().await;
+        self.find_orphans(None).await;
     }
 
     /// Stops all members, at the same time.
@@ -132,30 +133,68 @@ impl Fleet {
         }
     }
 
-    /// Carries out an operator's command.
-    pub(super) async fn execute(&mut self, command: Command) -> Result<Value, CommandError> {
-        let storage = Storage {
-            path: self.storage_path.clone(),
-            running: self.running(),
+    /// The storage directory as it is now, to carry out a command on while the fleet goes on.
+    /// Until that is done no configuration may be applied, and no other command begin.
+    pub(super) fn storage(&self, stop: CancellationToken) -> Storage {
+        Storage::beside_relay(self.storage_path.clone(), self.running(), stop)
+    }
+
+    /// What every queue on disk holds; of those that no route has, when somebody last looked.
+    pub(super) fn list(&self) -> Vec<Listed> {
+        let running = self.running().into_iter().map(|(route, store)| Listed {
+            route,
+            running: true,
+            contents: Ok(store.contents()),
+        });
+        let mut listed: Vec<_> = running.collect();
+        listed.extend_from_slice(self.orphans.listed());
+        listed.sort_unstable_by(|left, right| left.route.cmp(&right.route));
+        listed
+    }
+
+    /// Takes note of what a command did on `storage`, whether or not it came to its end.
+    pub(super) async fn account(&mut self, command: &Command, storage: &Storage) {
+        let (taken_from, put_into) = match command {
+            Command::List {} | Command::Show { .. } => return,
+            Command::Replay { route, .. } => (None, Some(route)),
+            Command::Purge { route, .. } => (Some((route, Taken::Purged)), None),
+            Command::Move { from, to } => (Some((from, Taken::Moved)), Some(to)),
         };
-        let returned_to = match &command {
-            Command::Replay { route, .. } | Command::Move { to: route, .. } => Some(route.clone()),
-            _ => None,
-        };
-        let result = storage.execute(command).await;
-        let metrics = returned_to.and_then(|route| self.metrics.get_mut(route.as_str()));
-        if let Some(metrics) = metrics {
-            metrics.returned(put_into_queue(&result));
+        if let Some(metrics) = put_into.and_then(|route| self.metrics.get_mut(route.as_str())) {
+            metrics.returned(storage.put());
         }
-        self.find_orphans().await;
-        result
+        self.find_orphans(taken_from).await;
     }
 
     /// Looks for queues on disk that no route has. Whatever is in them waits there until the route
     /// comes back or an operator moves or purges it.
-    pub(super) async fn find_orphans(&mut self) {
-        let (path, running) = (self.storage_path.clone(), self.running());
-        self.orphans.find(path, running).await;
+    async fn find_orphans(&mut self, taken_from: Option<(&String, Taken)>) {
+        let running = self.running();
+        let listed = match self.storage(CancellationToken::new()).list().await {
+            Ok(listed) => listed,
+            Err(error) => {
+                let error = causes(&error);
+                error!(error, "cannot list the queues that no route has");
+                return;
+            }
+        };
+        let left: Vec<_> = listed.into_iter().filter(|queue| !queue.running).collect();
+        for (name, metrics) in &mut self.metrics {
+            let is_this = |queue: &&Listed| queue.route == **name;
+            let taken = taken_from.filter(|(route, _)| **route == **name);
+            let taken = taken.map(|(_, taken)| taken);
+            let nothing = Ok(Contents::default());
+            let contents = left
+                .iter()
+                .find(is_this)
+                .map_or(&nothing, |queue| &queue.contents);
+            match contents {
+                _ if running.contains_key(&**name) => {}
+                Ok(contents) => metrics.found(contents, taken),
+                Err(_reported) => {}
+            }
+        }
+        self.orphans.found(left);
     }
 
     fn running(&self) -> BTreeMap<String, RouteStore> {
@@ -305,15 +344,6 @@ impl Fleet {
             limits,
             metrics,
         ))
-    }
-}
-
-/// Samples that a command put into a queue, whether or not it came to its end.
-fn put_into_queue(result: &Result<Value, CommandError>) -> u64 {
-    match result {
-        Ok(answer) => answer["samples"].as_u64().unwrap_or_default(),
-        Err(CommandError::Full { samples, .. } | CommandError::Append { samples, .. }) => *samples,
-        Err(_) => 0,
     }
 }
 

@@ -7,7 +7,7 @@ use metrics::{Counter, Gauge};
 
 use crate::queue::Stats;
 use crate::send::parked::ParkedStats;
-use crate::store::RouteStore;
+use crate::store::{Contents, RouteStore};
 use crate::telemetry::Registry;
 
 /// Whether and when the configuration was last read.
@@ -51,6 +51,13 @@ impl AppMetrics {
     }
 }
 
+/// How samples leave a queue that no route has: a place in `QueueMetrics::dropped`.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Taken {
+    Purged = 3,
+    Moved = 5,
+}
+
 /// What one route's queue holds, taken from it when somebody asks.
 #[derive(Debug)]
 pub(super) struct QueueMetrics {
@@ -61,7 +68,7 @@ pub(super) struct QueueMetrics {
     recovered: Gauge,
     returned: Counter,
     segments: Gauge,
-    dropped: [Counter; 5],
+    dropped: [Counter; 6],
     corrupt: Counter,
     syncs: Counter,
     failed: Gauge,
@@ -106,12 +113,13 @@ impl QueueMetrics {
                 "Samples that an operator put into the queue: replayed, or moved from another.",
             ),
             segments: gauge("promrelay_queue_segments", "Files of the queue."),
-            dropped: ["full", "age", "damaged", "purged", "not_stored"].map(|reason| {
+            dropped: ["full", "age", "damaged", "purged", "not_stored", "moved"].map(|reason| {
                 registry.counter(
                     "promrelay_queue_dropped_samples_total",
                     "Samples that left the queue unsent, by reason: full (on_full: drop_oldest), \
-                     age (max_age), damaged on disk, purged by an operator, or not_stored (the \
-                     disk was full or failed, and their senders were told so).",
+                     age (max_age), damaged on disk, purged or moved to another route by an \
+                     operator, or not_stored (the disk was full or failed, and their senders were \
+                     told so).",
                     &[("route", route.as_ref()), ("reason", reason)],
                 )
             }),
@@ -157,13 +165,42 @@ impl QueueMetrics {
     }
 
     /// An operator put samples into the queue.
-    pub(super) fn returned(&self, samples: u64) {
+    pub(super) fn returned(&mut self, samples: u64) {
         self.returned.increment(samples);
+        self.last.queued.weight += samples;
+    }
+
+    /// What the queue holds, which no route has at present. `taken` says by which command samples
+    /// left it; any other difference was found when it was opened.
+    pub(super) fn found(&mut self, contents: &Contents, taken: Option<Taken>) {
+        let stats = &contents.queue;
+        let known = self.last.queued.weight;
+        let found = stats.queued.weight;
+        match taken {
+            Some(taken) if found <= known => {
+                self.dropped[taken as usize].increment(known - found);
+            }
+            _ => self.recovered.increment(found as f64 - known as f64),
+        }
+        // The counters of a queue begin at 0 each time it is opened.
+        self.last = Stats::default();
+        self.last_parked = ParkedStats::default();
+        self.refresh_queue(Stats {
+            queued: stats.queued,
+            disk_bytes: stats.disk_bytes,
+            segments: stats.segments,
+            oldest_ms: stats.oldest_ms,
+            ..Stats::default()
+        });
+        self.refresh_parked(contents.parked);
     }
 
     pub(super) fn refresh(&mut self, store: &RouteStore) {
         self.refresh_parked(store.parking.stats());
-        let stats = store.queue.stats();
+        self.refresh_queue(store.queue.stats());
+    }
+
+    fn refresh_queue(&mut self, stats: Stats) {
         self.records.set(stats.queued.records as f64);
         self.samples.set(stats.queued.weight as f64);
         self.bytes.set(stats.disk_bytes as f64);
@@ -195,7 +232,7 @@ impl QueueMetrics {
 }
 
 /// Samples that left a queue unsent, in the order of [`QueueMetrics::dropped`].
-fn dropped(stats: &Stats) -> [u64; 5] {
+fn dropped(stats: &Stats) -> [u64; 6] {
     let Stats {
         dropped_full,
         dropped_age,
@@ -204,7 +241,10 @@ fn dropped(stats: &Stats) -> [u64; 5] {
         not_stored,
         ..
     } = stats;
-    [dropped_full, dropped_age, lost, purged, not_stored].map(|tally| tally.weight)
+    let [full, age, damaged, purged, not_stored] =
+        [dropped_full, dropped_age, lost, purged, not_stored].map(|tally| tally.weight);
+    // Queues of running routes are not moved; see `QueueMetrics::found`.
+    [full, age, damaged, purged, not_stored, 0]
 }
 
 /// How long ago a time in milliseconds since 1970 was, in seconds; 0 if the clock was set back.

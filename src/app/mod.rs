@@ -32,13 +32,15 @@ use crate::http::{BindError, Server};
 use crate::queue::{DirectoryLock, LockError, lock_directory};
 use crate::receive::{ReceiveMetrics, Receiver};
 use crate::scrape::{self, Scraper, Targets};
-use crate::store::{Command, CommandError, api};
+use crate::store::{Command, CommandError, Listed, api};
 use crate::telemetry::{Registry, causes};
 
 /// How long the ends of scraped series may take to be stored once the relay stops.
 const FINISH_SCRAPES: Duration = Duration::from_secs(5);
 /// How long requests in hand may take once the relay stops.
 const FINISH_REQUESTS: Duration = Duration::from_secs(10);
+/// How long a reload or a command in hand may take once the relay stops, which it sees.
+const FINISH_TASKS: Duration = Duration::from_secs(10);
 /// How long sends in flight may take once the relay stops.
 const FINISH_SENDS: Duration = Duration::from_secs(35);
 /// How long open connections may linger once everything else has stopped.
@@ -117,6 +119,8 @@ struct Inner {
     registry: Registry,
     metrics: AppMetrics,
     receiver: Arc<Receiver>,
+    /// Held by a reload and by each command: both open stores. Locked before the fleet.
+    commands: tokio::sync::Mutex<()>,
     fleet: tokio::sync::Mutex<Fleet>,
     /// Locked after the fleet.
     scraper: tokio::sync::Mutex<Scraper>,
@@ -139,7 +143,7 @@ impl App {
         let lock = lock_directory(&options.storage_path)?;
         let mut fleet = Fleet::new(options.storage_path.clone(), registry.clone());
         let router = fleet.apply(&config).await?;
-        fleet.find_orphans().await;
+        fleet.retire().await;
         metrics.reloaded(config.hash);
         let receive_metrics = ReceiveMetrics::new(&registry);
         let receiver = Receiver::new(config.receive.clone(), Arc::clone(&router), receive_metrics);
@@ -150,6 +154,7 @@ impl App {
             registry: registry.clone(),
             metrics,
             receiver: Arc::clone(&receiver),
+            commands: tokio::sync::Mutex::new(()),
             fleet: tokio::sync::Mutex::new(fleet),
             scraper: tokio::sync::Mutex::new(scraper),
             targets,
@@ -212,6 +217,13 @@ impl App {
         {
             warn!("requests in hand did not finish; their senders will repeat them");
         }
+        self.inner.tasks.close();
+        if timeout(FINISH_TASKS, self.inner.tasks.wait())
+            .await
+            .is_err()
+        {
+            warn!("a reload or a command on the queues did not end");
+        }
         let sends = async { self.inner.fleet.lock().await.stop().await };
         if timeout(FINISH_SENDS, sends).await.is_err() {
             warn!("sends in flight did not end; they will be repeated after the next start");
@@ -245,15 +257,23 @@ impl Inner {
     }
 
     async fn execute_now(&self, command: Command) -> Result<Value, CommandError> {
-        let mut fleet = self.fleet.lock().await;
+        if matches!(command, Command::List {}) {
+            let listed = self.fleet.lock().await.list();
+            return Ok(listed.iter().map(Listed::json).collect());
+        }
+        let _others_wait = self.commands.lock().await;
         if self.stopping.is_cancelled() {
             return Err(CommandError::Stopping);
         }
-        fleet.execute(command).await
+        let storage = self.fleet.lock().await.storage(self.stopping.clone());
+        let result = storage.execute(command.clone()).await;
+        self.fleet.lock().await.account(&command, &storage).await;
+        result
     }
 
     async fn try_reload(&self) -> Result<Config, ReloadError> {
         let file = self.options.config_file.clone();
+        let _others_wait = self.commands.lock().await;
         let mut fleet = self.fleet.lock().await;
         if self.stopping.is_cancelled() {
             return Err(ReloadError::Stopping);

@@ -5,19 +5,18 @@
 //! show in the metrics, and in the log when they are first seen.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use metrics::Gauge;
-use serde_json::Value;
-use tracing::{error, warn};
+use tracing::warn;
 
-use crate::store::{Command, RouteStore, Storage};
-use crate::telemetry::{Registry, causes};
+use crate::store::{Contents, Listed};
+use crate::telemetry::Registry;
 
 /// What is known of such queues.
 #[derive(Debug)]
 pub(super) struct Orphans {
     registry: Registry,
+    listed: Vec<Listed>,
     gauges: BTreeMap<String, OrphanMetrics>,
 }
 
@@ -31,34 +30,42 @@ impl Orphans {
     pub(super) fn new(registry: Registry) -> Self {
         Self {
             registry,
+            listed: Vec::new(),
             gauges: BTreeMap::new(),
         }
     }
 
-    /// Looks again. `running` are the stores that routes have.
-    pub(super) async fn find(&mut self, path: PathBuf, running: BTreeMap<String, RouteStore>) {
-        let storage = Storage { path, running };
-        let listed = match storage.execute(Command::List {}).await {
-            Ok(listed) => listed,
-            Err(error) => {
-                let error = causes(&error);
-                error!(error, "cannot list the queues that no route has");
-                return;
-            }
-        };
+    /// What was found last.
+    pub(super) fn listed(&self) -> &[Listed] {
+        &self.listed
+    }
+
+    /// Takes note of what was found.
+    pub(super) fn found(&mut self, listed: Vec<Listed>) {
         for metrics in self.gauges.values() {
             metrics.samples.set(0.0);
             metrics.parked_samples.set(0.0);
         }
-        for queue in listed.as_array().into_iter().flatten() {
-            let number = |key: &str| queue[key].as_u64().unwrap_or_default();
-            let (samples, parked) = (number("queuedSamples"), number("parkedSamples"));
-            let is_empty = samples + parked + number("queuedRecords") == 0;
-            if queue["running"] == Value::Bool(true) || is_empty {
-                continue;
+        for queue in &listed {
+            match &queue.contents {
+                Ok(Contents {
+                    queue: stats,
+                    parked,
+                }) => {
+                    if stats.queued.records + parked.batches > 0 {
+                        self.report(&queue.route, stats.queued.weight, parked.samples);
+                    }
+                }
+                Err(error) => {
+                    let route = &queue.route;
+                    warn!(
+                        route,
+                        error, "no route has this queue, and it cannot be read"
+                    );
+                }
             }
-            self.report(queue["route"].as_str().unwrap_or_default(), samples, parked);
         }
+        self.listed = listed;
     }
 
     fn report(&mut self, route: &str, samples: u64, parked_samples: u64) {

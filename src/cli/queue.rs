@@ -166,10 +166,7 @@ async fn execute(storage_path: &Path, command: Command) -> anyhow::Result<Value>
     }
     match lock_directory(storage_path) {
         Ok(_lock) => {
-            let storage = Storage {
-                path: storage_path.to_owned(),
-                running: std::collections::BTreeMap::new(),
-            };
+            let storage = Storage::stopped(storage_path.to_owned());
             Ok(storage.execute(command).await?)
         }
         Err(LockError::InUse { .. }) => ask(storage_path, &command).await,

@@ -23,12 +23,17 @@ pub(super) fn json_lines(answer: &Value) -> String {
 pub(super) fn for_people(command: &Command, answer: &Value) -> String {
     let number = |key: &str| answer[key].as_u64().unwrap_or_default();
     let (batches, samples) = (number("batches"), number("samples"));
+    let unreadable = match number("unreadable") {
+        0 => String::new(),
+        unreadable => format!("{unreadable} parked batches cannot be read and stay; see the log\n"),
+    };
     match command {
         Command::List {} => list(answer),
         Command::Show { .. } => show(answer),
         Command::Replay { route, .. } => {
             format!(
-                "{batches} parked batches, {samples} samples, are back in the queue of {route}\n"
+                "{batches} parked batches, {samples} samples, are back in the queue of {route}\n\
+                 {unreadable}"
             )
         }
         Command::Purge { route, .. } => {
@@ -36,7 +41,7 @@ pub(super) fn for_people(command: &Command, answer: &Value) -> String {
         }
         Command::Move { from, to } => format!(
             "{batches} batches, {samples} samples, and {} parked batches, {} samples, of {from} \
-             are {to}'s\n",
+             are {to}'s\n{unreadable}",
             number("parkedBatches"),
             number("parkedSamples"),
         ),
@@ -53,9 +58,14 @@ fn list(answer: &Value) -> String {
     // A relay that runs has a route at least; without one nobody knows which queues have a route.
     let is_running = queues().any(|queue| queue["running"] == true);
     for queue in queues() {
-        let number = |key: &str| queue[key].to_string();
+        let number = |key: &str| {
+            queue[key]
+                .as_u64()
+                .map_or_else(|| "-".to_owned(), |n| n.to_string())
+        };
         let age = |key: &str| queue[key].as_i64().map_or_else(|| "-".to_owned(), age);
         let state = match (&queue["failed"], &queue["running"]) {
+            _ if queue["error"].is_string() => "unreadable",
             (Value::String(_), _) => "failed",
             (_, Value::Bool(true)) => "running",
             _ if is_running => "no route",
@@ -87,6 +97,11 @@ fn list(answer: &Value) -> String {
         text.truncate(text.trim_end().len());
         text.push('\n');
     }
+    for queue in queues() {
+        if let (Some(route), Some(error)) = (queue["route"].as_str(), queue["error"].as_str()) {
+            writeln!(text, "# {route}: {error}").expect("a String takes everything");
+        }
+    }
     text
 }
 
@@ -102,6 +117,10 @@ fn show(answer: &Value) -> String {
                 text.push_str(&heading);
                 said = heading;
             }
+        }
+        if let (Some(file), Some(why)) = (series["unreadable"].as_str(), series["error"].as_str()) {
+            writeln!(text, "# cannot read {file}: {why}").expect("a String takes everything");
+            continue;
         }
         let name = name(&series["labels"]);
         for sample in series["samples"].as_array().into_iter().flatten() {

@@ -1,8 +1,10 @@
 //! Group commit: the thread that writes a queue's segments.
 
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tracing::{error, info, warn};
 
@@ -21,12 +23,16 @@ const TRY_FULL_DISK_EVERY: Duration = Duration::from_secs(1);
 /// A trial write to a disk that was full.
 const TRIAL_BYTES: usize = 256 << 10;
 
+type ProgressWaiter = oneshot::Sender<io::Result<()>>;
+
 /// What the writer does next.
 enum Job {
     Write(Group),
     Sync,
     Remove(Vec<u64>),
     SaveProgress(Progress),
+    /// The same, on the disk, and for these.
+    SyncProgress(Progress, Vec<ProgressWaiter>),
     TryDisk,
     Stop,
 }
@@ -66,6 +72,7 @@ impl Writer {
                 Job::Sync => self.sync_late(),
                 Job::Remove(segments) => self.remove(&segments),
                 Job::SaveProgress(progress) => self.save_progress(&progress),
+                Job::SyncProgress(progress, waiters) => self.sync_progress(&progress, waiters),
                 Job::TryDisk => self.try_disk(),
                 Job::Stop => return,
             }
@@ -94,6 +101,11 @@ impl Writer {
             }
             if !state.consumed.is_empty() {
                 return Job::Remove(std::mem::take(&mut state.consumed));
+            }
+            if !state.progress_waiters.is_empty() {
+                state.progress_changed = false;
+                let waiters = std::mem::take(&mut state.progress_waiters);
+                return Job::SyncProgress(state.progress.clone(), waiters);
             }
             if state.progress_changed
                 && (is_due(self.last_save + SAVE_PROGRESS_EVERY) || state.phase != Phase::Open)
@@ -333,6 +345,17 @@ impl Writer {
             warn!(%directory, %error, "cannot save what was acknowledged");
         }
     }
+
+    fn sync_progress(&mut self, progress: &Progress, waiters: Vec<ProgressWaiter>) {
+        self.last_save = Instant::now();
+        let saved = progress.save_durably(&self.shared.directory);
+        for waiter in waiters {
+            let saved = saved.as_ref().copied();
+            let saved = saved.map_err(|error| io::Error::new(error.kind(), error.to_string()));
+            // Whoever waited may have gone.
+            drop(waiter.send(saved));
+        }
+    }
 }
 
 impl Drop for Writer {
@@ -345,6 +368,7 @@ impl Drop for Writer {
         state.phase = Phase::Stopped;
         let pending = std::mem::take(&mut state.pending);
         state.give_up(&pending.records);
+        state.progress_waiters.clear();
         drop(state);
         self.shared.notify_reader();
     }

@@ -1,6 +1,7 @@
 //! The queue as its users hold it.
 
 use std::collections::VecDeque;
+use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -190,13 +191,24 @@ impl Queue {
         self.handle.shared.notify_writer();
     }
 
-    /// Drops everything that is durable now; returns how much that was. What the reader's owner has
-    /// in hand is part of it, and goes when it is withdrawn.
-    #[must_use]
-    pub fn purge(&self) -> Tally {
-        let purged = self.handle.shared.lock().purge();
+    /// Drops everything that is durable now; returns how much that was, when it would not come back
+    /// after a power cut either. What the reader's owner has in hand is part of it, and goes when
+    /// it is withdrawn.
+    ///
+    /// # Errors
+    /// If this cannot be remembered; then what was dropped may be back after a restart.
+    pub async fn purge(&self) -> io::Result<Tally> {
+        let (waiter, remembered) = oneshot::channel();
+        let purged = {
+            let mut state = self.handle.shared.lock();
+            if state.phase != Phase::Stopped {
+                state.progress_waiters.push(waiter);
+            }
+            state.purge()
+        };
         self.handle.shared.notify_writer();
-        purged
+        let closed = |_| Err(io::Error::other("the queue was closed"));
+        remembered.await.unwrap_or_else(closed).map(|()| purged)
     }
 
     /// The queue in numbers.

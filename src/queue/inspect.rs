@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
+use super::disk::remove_file;
 use super::format::{RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES};
 use super::progress::Progress;
-use super::resync::find_record;
+use super::resync::{self, find_record};
 use super::segment::{self, Bounds, SegmentFile, Stop, Verify, read_range};
 use super::{Entry, Position};
 
@@ -71,12 +72,21 @@ pub fn inspect(directory: &Path) -> io::Result<Inspect> {
     })
 }
 
-/// Deletes a queue that is not open, with all that is in it.
+/// Deletes the files of a queue that is not open, and what was damaged in it. Other files stay, and
+/// so does the directory.
 ///
 /// # Errors
 /// If a file cannot be deleted.
-pub fn purge(directory: &Path) -> io::Result<()> {
-    fs::remove_dir_all(directory)
+pub fn delete(directory: &Path) -> io::Result<()> {
+    for &first in segment::list(directory)?.keys() {
+        remove_file(&segment::path(directory, first))?;
+    }
+    match fs::remove_dir_all(directory.join(resync::DIRECTORY)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    // The last to go: without it segments would be taken for undelivered ones.
+    Progress::delete(directory)
 }
 
 impl Iterator for Inspect {

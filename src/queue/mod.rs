@@ -81,7 +81,8 @@
 //!   what the first lost. Reading goes on.
 //! - *A failed read*: tried five times, a second apart; then the rest of the segment counts as
 //!   damaged.
-//! - *A failed save of progress*: logged; the next acknowledgement has it saved again.
+//! - *A failed save of progress*: logged; the next acknowledgement has it saved again. A
+//!   purge, which waits for it, fails.
 //! - *A failed delete*: logged; a consumed segment that is still there is deleted on open.
 
 use std::ops::AddAssign;
@@ -113,7 +114,7 @@ mod tests;
 pub use disk::{sync_directory, write_durably};
 pub use error::{AppendError, CloseError, LockError, OpenError, ReserveError};
 pub use handle::{Queue, Receipt, Reservation};
-pub use inspect::{Inspect, Inspected, inspect, purge};
+pub use inspect::{Inspect, Inspected, delete, inspect};
 pub use lock::{DirectoryLock, lock_directory};
 pub use name::{MAX_REVERSIBLE_BYTES, directory_name, route_name};
 pub use reader::Reader;

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use bytes::{Buf, BufMut};
 
+use super::disk::{remove_file, write_durably};
+
 const FILE: &str = "progress";
 const NEW_FILE: &str = "progress.new";
 const MAGIC: &[u8; 8] = b"prmrelyP";
@@ -55,6 +57,17 @@ impl Progress {
         let new = directory.join(NEW_FILE);
         fs::write(&new, self.encode())?;
         fs::rename(&new, directory.join(FILE))
+    }
+
+    /// The same, synced.
+    pub(super) fn save_durably(&self, directory: &Path) -> io::Result<()> {
+        write_durably(&directory.join(FILE), &self.encode())
+    }
+
+    /// Deletes what was saved.
+    pub(super) fn delete(directory: &Path) -> io::Result<()> {
+        remove_file(&directory.join(NEW_FILE))?;
+        remove_file(&directory.join(FILE))
     }
 
     fn encode(&self) -> Vec<u8> {

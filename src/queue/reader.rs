@@ -40,6 +40,15 @@ pub struct Reader {
     loading: Option<JoinHandle<io::Result<Block>>>,
 }
 
+/// How far a reader came.
+enum Step {
+    Read(Entry),
+    /// It has read all that is durable.
+    CaughtUp,
+    /// The queue is closed or has another reader.
+    Ended,
+}
+
 /// Consecutive bytes of a segment.
 #[derive(Debug, Default)]
 struct Block {
@@ -88,6 +97,28 @@ impl Reader {
     /// Nothing is lost when it is dropped before it is ready.
     pub async fn next(&mut self) -> Option<Entry> {
         loop {
+            match self.step().await {
+                Step::Read(entry) => return Some(entry),
+                Step::CaughtUp => self.changes.changed().await.ok()?,
+                Step::Ended => return None,
+            }
+        }
+    }
+
+    /// The next one of those that are durable already; does not wait for more.
+    ///
+    /// # Cancel safety
+    /// As with [`Reader::next`].
+    pub async fn next_stored(&mut self) -> Option<Entry> {
+        match self.step().await {
+            Step::Read(entry) => Some(entry),
+            Step::CaughtUp | Step::Ended => None,
+        }
+    }
+
+    /// Reads until there is something to say. Changes from then on wake who waits for them.
+    async fn step(&mut self) -> Step {
+        loop {
             if let Some(loading) = &mut self.loading {
                 let loaded = loading.await;
                 self.loading = None;
@@ -97,9 +128,9 @@ impl Reader {
             while let Some((header, payload)) = self.take_record() {
                 let delivery = self.shared.lock().deliver(self.number, &header);
                 match delivery {
-                    Delivery::Deliver => return Some(self.entry(&header, payload)),
+                    Delivery::Deliver => return Step::Read(self.entry(&header, payload)),
                     Delivery::Skip => {}
-                    Delivery::Stop => return None,
+                    Delivery::Stop => return Step::Ended,
                 }
             }
             self.changes.mark_unchanged();
@@ -113,9 +144,9 @@ impl Reader {
                         // A deleted file that is open still takes its space.
                         self.block.file = None;
                     }
-                    self.changes.changed().await.ok()?;
+                    return Step::CaughtUp;
                 }
-                Plan::Stop => return None,
+                Plan::Stop => return Step::Ended,
             }
         }
     }

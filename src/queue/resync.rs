@@ -9,7 +9,7 @@ use tracing::{error, warn};
 use super::format::RECORD_MARKER;
 use super::segment::{Bounds, CHUNK_BYTES, SegmentFile, read_range};
 
-const DIRECTORY: &str = "corrupt";
+pub(super) const DIRECTORY: &str = "corrupt";
 const MAX_COPIED_BYTES: u64 = 64 << 20;
 const MAX_COPIES: usize = 256;
 

@@ -3,6 +3,9 @@
 //! Everything here happens in memory under the queue's lock; nothing here touches a file.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::io;
+
+use tokio::sync::oneshot;
 
 use super::delivery::Delivered;
 use super::format::{RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES};
@@ -93,6 +96,8 @@ pub(super) struct State {
     pub progress: Progress,
     /// Whether `progress` differs from its file.
     pub progress_changed: bool,
+    /// Who waits until `progress` is on the disk.
+    pub progress_waiters: Vec<oneshot::Sender<io::Result<()>>>,
     /// The next group starts a new segment, because the old one is consumed and in the way.
     pub start_segment: bool,
     pub phase: Phase,

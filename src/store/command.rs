@@ -1,15 +1,14 @@
 //! What an operator can do with queues and parked batches.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::{RouteStore, StoreError};
+use super::StoreError;
 use crate::queue::{AppendError, ReserveError};
-use crate::send::parked::{ParkedName, ReadError};
+use crate::send::parked::{ParkError, ParkedName};
 
 /// A command. Its answer is JSON; [`super`] says what happens when one fails half way.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -66,15 +65,6 @@ pub struct Filter {
     pub until_ms: Option<i64>,
 }
 
-/// The storage directory, and the stores in it that are open already.
-#[derive(Debug)]
-pub struct Storage {
-    /// The directory. The caller holds its lock.
-    pub path: PathBuf,
-    /// Those of running routes, by name.
-    pub running: BTreeMap<String, RouteStore>,
-}
-
 /// Why a command was not carried out, or not to its end.
 #[derive(Debug, Error)]
 pub enum CommandError {
@@ -99,17 +89,6 @@ pub enum CommandError {
     /// A store cannot be opened.
     #[error("cannot open a store")]
     Open(#[from] StoreError),
-    /// A parked batch cannot be read.
-    #[error("cannot read the parked batch {name} of route {route}")]
-    Read {
-        /// The route.
-        route: String,
-        /// The batch.
-        name: ParkedName,
-        /// Why.
-        #[source]
-        source: ReadError,
-    },
     /// The queue that should take something has no room for it.
     #[error("the queue of route {route} takes no more; {samples} samples were put into it before")]
     Full {
@@ -120,6 +99,15 @@ pub enum CommandError {
         /// Why.
         #[source]
         source: ReserveError,
+    },
+    /// The route that should take parked batches has no room for more. They push nothing out.
+    #[error("route {route} takes no more parked batches; purge or replay some, or raise its bound")]
+    ParkedFull {
+        /// The route.
+        route: String,
+        /// Why.
+        #[source]
+        source: ParkError,
     },
     /// The disk failed.
     #[error("the queue of route {route} could not store what was put into it")]
@@ -132,7 +120,7 @@ pub enum CommandError {
         #[source]
         source: AppendError,
     },
-    /// It is too late for that.
+    /// It is too late for that, or for the rest of it.
     #[error("the relay is stopping")]
     Stopping,
     /// A thread of the relay panicked.

@@ -5,15 +5,18 @@
 //! them out on the stores that it has open, and on the files of a stopped one.
 //!
 //! Whatever goes wrong on the way (the queue is full, the disk fails, the process dies): what has
-//! been replayed or moved is at its new place, the rest where it was, and the record in between can
-//! be at both.
+//! been replayed or moved is at its new place, the rest where it was, and the group of records
+//! (up to 1 MiB) in between can be at both. A parked batch that cannot be read stays where it is,
+//! and the answer counts it.
 
 pub mod api;
 mod command;
-mod execute;
+mod list;
 mod show;
+mod storage;
 #[cfg(test)]
 mod tests;
+mod transfer;
 
 use std::io;
 use std::path::Path;
@@ -24,7 +27,9 @@ use thiserror::Error;
 use crate::queue::{OpenError, Options, Queue, directory_name};
 use crate::send::parked::Parking;
 
-pub use command::{Command, CommandError, Filter, Storage};
+pub use command::{Command, CommandError, Filter};
+pub use list::{Contents, Listed};
+pub use storage::Storage;
 
 /// The store of one route, open.
 #[derive(Clone, Debug)]
@@ -59,6 +64,15 @@ pub enum StoreError {
 }
 
 impl RouteStore {
+    /// What is in it, in numbers.
+    #[must_use]
+    pub fn contents(&self) -> Contents {
+        Contents {
+            queue: self.queue.stats(),
+            parked: self.parking.stats(),
+        }
+    }
+
     /// Opens the store of `route` under `storage_path`, and makes it if it is not there. Blocks.
     ///
     /// # Errors

@@ -5,7 +5,8 @@
 //!  "appendedMs": ms}                            and of a parked one:
 //! {..., "parkedMs": ms, "status": code, "words": "what the receiver said"}
 //! ```
-//! A value that JSON has no number for is a string, as in Prometheus' API.
+//! One that cannot be read is `{"unreadable": file, "error": why}`. A value that JSON has no number
+//! for is a string, as in Prometheus' API.
 
 use std::io;
 use std::path::Path;
@@ -13,12 +14,13 @@ use std::path::Path;
 use prost::Message as _;
 use serde_json::{Map, Value, json};
 
-use super::command::{CommandError, Filter};
+use super::command::Filter;
 use crate::queue::inspect;
 use crate::remote_write::block::Block;
 use crate::remote_write::generated::prometheus::{TimeSeries, WriteRequest};
 use crate::remote_write::snappy;
-use crate::send::parked::Parking;
+use crate::send::parked::{Parking, ReadError};
+use crate::telemetry::causes;
 
 /// The series in the queue in `directory` that have not been delivered, `limit` at the most. The
 /// queue may be running: what is delivered meanwhile may be shown.
@@ -47,12 +49,7 @@ pub(super) fn queued(directory: &Path, limit: usize) -> io::Result<Value> {
 }
 
 /// The series in parked batches, `limit` at the most.
-pub(super) fn parked(
-    route: &str,
-    parking: &Parking,
-    filter: &Filter,
-    limit: usize,
-) -> Result<Value, CommandError> {
+pub(super) fn parked(parking: &Parking, filter: &Filter, limit: usize) -> Value {
     let mut shown = Vec::new();
     for name in parking
         .names()
@@ -62,11 +59,16 @@ pub(super) fn parked(
         if shown.len() >= limit {
             break;
         }
-        let batch = parking.read(name).map_err(|source| CommandError::Read {
-            route: route.to_owned(),
-            name,
-            source,
-        })?;
+        let batch = match parking.read(name) {
+            Ok(batch) => batch,
+            // It was replayed, or pushed out, meanwhile.
+            Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => {
+                let (name, error) = (name.to_string(), causes(&error));
+                shown.push(json!({"unreadable": name, "error": error}));
+                continue;
+            }
+        };
         let about = [
             ("appendedMs", json!(batch.appended_ms)),
             ("parkedMs", json!(batch.parked_ms)),
@@ -75,7 +77,7 @@ pub(super) fn parked(
         ];
         add(&mut shown, &batch.block, &about, limit);
     }
-    Ok(Value::Array(shown))
+    Value::Array(shown)
 }
 
 fn add(shown: &mut Vec<Value>, block: &Block, about: &[(&str, Value)], limit: usize) {

@@ -181,6 +181,9 @@ async fn inspect_lists_what_is_there_and_changes_nothing() {
         .collect();
     assert_eq!(before, after);
     assert!(!directory.path().join("corrupt").exists());
-    purge(directory.path()).unwrap();
-    assert!(!directory.path().exists());
+    fs::write(directory.path().join("notes"), "an operator's").unwrap();
+    delete(directory.path()).unwrap();
+    let mut left = fs::read_dir(directory.path()).unwrap();
+    assert_eq!(left.next().unwrap().unwrap().file_name(), "notes");
+    assert!(left.next().is_none(), "all else was the queue's");
 }

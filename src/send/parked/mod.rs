@@ -20,6 +20,7 @@
 //! | a batch alone is larger than the bound | it is dropped, counted and logged |
 //! | a crash while a file is written | what there is of it goes on open; the batch is repeated |
 //! | a file is damaged | it is listed, and says so when it is read |
+//! | the volume is below `min_free_bytes` | it is parked: the queue gives back as much |
 
 mod batch;
 mod name;
@@ -92,6 +93,16 @@ pub enum ParkError {
         /// The bound.
         max_bytes: u64,
     },
+    /// There is no room, and nothing is to be pushed out.
+    #[error("{bytes} bytes more than the {used_bytes} bytes in {batches} batches are too much")]
+    Full {
+        /// The size of the batch's file.
+        bytes: u64,
+        /// What is parked.
+        used_bytes: u64,
+        /// Batches that are parked.
+        batches: usize,
+    },
     /// The disk is full, or fails.
     #[error("cannot write {path}")]
     Write {
@@ -143,14 +154,31 @@ impl Parking {
         self.state().max_bytes = max_bytes;
     }
 
-    /// Writes a batch to a file; when this returns it survives a power cut. Blocks.
+    /// Writes a batch to a file; when this returns it survives a power cut. Pushes out the oldest
+    /// where there is no room. Blocks.
     ///
     /// # Errors
     /// If it is too large, or the disk is full or fails; then it is not parked.
     pub fn park(&self, batch: &ParkedBatch) -> Result<(), ParkError> {
+        self.write(batch, |size| self.make_room(size))
+    }
+
+    /// The same, but where there is no room it is refused.
+    ///
+    /// # Errors
+    /// As for [`Parking::park`], and if there is no room.
+    pub fn park_if_room(&self, batch: &ParkedBatch) -> Result<(), ParkError> {
+        self.write(batch, |size| self.find_room(size))
+    }
+
+    fn write<'a>(
+        &self,
+        batch: &ParkedBatch,
+        room: impl FnOnce(u64) -> Result<MutexGuard<'a, State>, ParkError>,
+    ) -> Result<(), ParkError> {
         let bytes = batch.encode();
         let size = bytes.len() as u64;
-        let name = self.make_room(batch, size)?;
+        let name = room(size)?.admit(batch, size);
         let path = self.path(name);
         let written = self.make_directory();
         let written = written.and_then(|()| write_durably(&path, &bytes));
@@ -206,18 +234,46 @@ impl Parking {
         }
     }
 
-    /// Deletes the oldest until there is room, and takes it; answers the name for `batch`.
-    fn make_room(&self, batch: &ParkedBatch, size: u64) -> Result<ParkedName, ParkError> {
-        let mut state = self.state();
-        if size > state.max_bytes {
-            return Err(ParkError::TooLarge {
-                bytes: size,
-                max_bytes: state.max_bytes,
-            });
+    /// Deletes the directory of a store that is not open any more, with the files that are its own.
+    ///
+    /// # Errors
+    /// If one cannot be deleted.
+    pub fn delete_directory(&self) -> io::Result<()> {
+        for name in self.names() {
+            self.remove(name)?;
         }
-        while state.files.len() >= MAX_BATCHES
-            || state.bytes + state.reserved_bytes + size > state.max_bytes
-        {
+        match fs::remove_dir(&self.directory) {
+            Err(error)
+                if !matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::DirectoryNotEmpty
+                ) =>
+            {
+                Err(error)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The state if there is room for `size` bytes.
+    fn find_room(&self, size: u64) -> Result<MutexGuard<'_, State>, ParkError> {
+        let state = self.state();
+        state.check_size(size)?;
+        if state.has_room(size) {
+            return Ok(state);
+        }
+        Err(ParkError::Full {
+            bytes: size,
+            used_bytes: state.bytes,
+            batches: state.files.len(),
+        })
+    }
+
+    /// Deletes the oldest until there is room for `size` bytes.
+    fn make_room(&self, size: u64) -> Result<MutexGuard<'_, State>, ParkError> {
+        let mut state = self.state();
+        state.check_size(size)?;
+        while !state.has_room(size) {
             let Some((&oldest, _)) = state.files.first_key_value() else {
                 break;
             };
@@ -230,20 +286,7 @@ impl Parking {
             state.dropped_samples += oldest.samples;
             state.forget(oldest);
         }
-        let mut name = ParkedName {
-            parked_ms: batch.parked_ms,
-            number: 0,
-            status: batch.status,
-            samples: batch.samples(),
-        };
-        // Two lanes can park in the same millisecond; whoever comes later has a greater number.
-        let newest = state.files.keys().next_back().copied().max(state.last);
-        if let Some(newest) = newest.filter(|newest| newest.parked_ms >= name.parked_ms) {
-            (name.parked_ms, name.number) = (newest.parked_ms, newest.number + 1);
-        }
-        state.last = Some(name);
-        state.reserved_bytes += size;
-        Ok(name)
+        Ok(state)
     }
 
     /// Makes the directory, and its name durable.
@@ -266,6 +309,37 @@ impl Parking {
 }
 
 impl State {
+    fn check_size(&self, size: u64) -> Result<(), ParkError> {
+        let max_bytes = self.max_bytes;
+        if size > max_bytes {
+            let bytes = size;
+            return Err(ParkError::TooLarge { bytes, max_bytes });
+        }
+        Ok(())
+    }
+
+    fn has_room(&self, size: u64) -> bool {
+        self.files.len() < MAX_BATCHES && self.bytes + self.reserved_bytes + size <= self.max_bytes
+    }
+
+    /// Takes the room, and answers the name for `batch`.
+    fn admit(&mut self, batch: &ParkedBatch, size: u64) -> ParkedName {
+        let mut name = ParkedName {
+            parked_ms: batch.parked_ms,
+            number: 0,
+            status: batch.status,
+            samples: batch.samples(),
+        };
+        // Two lanes can park in the same millisecond; whoever comes later has a greater number.
+        let newest = self.files.keys().next_back().copied().max(self.last);
+        if let Some(newest) = newest.filter(|newest| newest.parked_ms >= name.parked_ms) {
+            (name.parked_ms, name.number) = (newest.parked_ms, newest.number + 1);
+        }
+        self.last = Some(name);
+        self.reserved_bytes += size;
+        name
+    }
+
     fn forget(&mut self, name: ParkedName) {
         if let Some(bytes) = self.files.remove(&name) {
             self.bytes = self.bytes.saturating_sub(bytes);

@@ -136,6 +136,31 @@ async fn the_queue_of_a_renamed_route_is_reported_and_moved() {
     let moved = queue(&path, &["move", "old", "new"]).await.unwrap();
     assert!(moved.contains("20 samples"), "{moved}");
     assert_eq!(count(&relay, orphaned, "old").await, 0);
+    // What is known of a route that is gone adds up, too.
+    let moved = ["route=\"old\"", "reason=\"moved\""];
+    let dropped = "promrelay_queue_dropped_samples_total";
+    assert_eq!(relay.metric(dropped, &moved).await, 20);
+    assert_eq!(count(&relay, "promrelay_queue_samples", "old").await, 0);
+    assert_eq!(count(&relay, "promrelay_queue_samples", "other").await, 20);
+    let purged = queue(&path, &["purge", "other"]).await.unwrap();
+    assert!(purged.contains("20 samples"), "{purged}");
+    let purged = ["route=\"other\"", "reason=\"purged\""];
+    assert_eq!(relay.metric(dropped, &purged).await, 20);
+    assert_eq!(count(&relay, "promrelay_queue_samples", "other").await, 0);
+    relay.write_config(&format!("remote_write:\n{both}"));
+    assert_eq!(relay.reload().await.0, StatusCode::OK);
+    let recovered = "promrelay_queue_recovered_samples";
+    assert_eq!(
+        count(&relay, recovered, "old").await,
+        0,
+        "it comes back empty"
+    );
+    for timestamp in 0..20 {
+        relay.write(vec![series("m", &[], timestamp, 0.0)]).await;
+    }
+    relay.write_config(&renamed);
+    assert_eq!(relay.reload().await.0, StatusCode::OK);
+    assert!(queue(&path, &["purge", "old"]).await.is_ok());
     let directory = relay.stop().await;
     // The other one's is moved while nothing runs.
     let moved = queue(&path, &["move", "other", "new"]).await.unwrap();
