@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::routing::get;
 use tokio::net::TcpListener;
@@ -23,6 +23,9 @@ const WINDOWS_31: &str = include_str!("../fixtures/windows_exporter-0.31.prom");
 pub(crate) const INSTANCE_16: &str = "windows-0.16";
 /// The `instance` of the newer exporter, of which the chart's routes keep 12 and 76 series.
 pub(crate) const INSTANCE_31: &str = "windows-0.31";
+
+/// What to ask `/metrics` for the newer exporter.
+const ASKS_FOR_31: &str = "version=0.31";
 
 /// Values and labels that are easily damaged on the way.
 const ODD: &str = r#"odd_value{is="nan"} NaN
@@ -57,8 +60,8 @@ impl Exposition {
     pub(crate) async fn start() -> Exposition {
         let state = Arc::new(Scrapes::default());
         let router = Router::new()
-            // Where an exporter has them, for what can ask for nothing else.
-            .route("/metrics", get(async |state| windows(WINDOWS_16, state)))
+            // Where an exporter has them, for what can ask for nothing else; values stay.
+            .route("/metrics", get(async |query| constant(query)))
             .route("/16", get(async |state| windows(WINDOWS_16, state)))
             .route("/31", get(async |state| windows(WINDOWS_31, state)))
             .route("/odd", get(async || ODD))
@@ -108,6 +111,14 @@ impl Exposition {
         job("16", "node-exporter", INSTANCE_16)
             + &job("31", "node-exporter", INSTANCE_31)
             + &job("odd", "odd", "odd")
+    }
+}
+
+/// The older exporter, or the newer one for those who ask with [`ASKS_FOR_31`].
+fn constant(RawQuery(query): RawQuery) -> &'static str {
+    match query.as_deref() {
+        Some(ASKS_FOR_31) => WINDOWS_31,
+        _ => WINDOWS_16,
     }
 }
 

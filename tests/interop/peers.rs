@@ -151,11 +151,21 @@ impl Peer {
         fs::read_to_string(self.directory.path().join("log")).unwrap_or_default()
     }
 
-    /// Kills promrelay with SIGKILL, and starts it again on the same port and directory.
-    pub(crate) async fn kill_and_restart(&mut self) {
+    /// Kills it with SIGKILL.
+    pub(crate) fn kill(&mut self) {
         self.process.kill();
+    }
+
+    /// Starts promrelay, which was killed, again on the same port and directory.
+    pub(crate) fn start_again(&mut self) {
         let directory = self.directory.path();
         self.process = Process::start("promrelay", &self.program, &self.arguments, directory);
+    }
+
+    /// Kills promrelay with SIGKILL, and starts it again on the same port and directory.
+    pub(crate) async fn kill_and_restart(&mut self) {
+        self.kill();
+        self.start_again();
         let url = self.url("/-/ready");
         self.process.ready(&url).await;
     }

@@ -5,6 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
+use regex::Regex;
+
 use crate::exposition::Exposition;
 use crate::peers::{Peer, installed};
 use crate::process::{eventually, settles};
@@ -14,14 +16,61 @@ use crate::samples::{STALE, Samples};
 
 const PATHS: [&str; 2] = ["/direct", "/scraped"];
 const NEGATIVE_ZERO: u64 = 1 << 63;
-const ONLY_WINDOWS: &str = "{source_labels: [__name__], regex: 'windows_.*', action: keep}";
+/// Parts of series whose values do not change, and of those whose values do, whatever else they are.
+const CONSTANT: [&str; 5] = [
+    "odd_",
+    "__name__=\"up\"",
+    "__name__=\"scrape_s",
+    "job=\"proxied-16\"",
+    "job=\"proxied-31\"",
+];
+const CHANGING: [&str; 2] = ["scrape_duration_seconds", "job=\"changing-"];
+/// What can be interrupted.
+const ONLY_WINDOWS: &str =
+    "{source_labels: [job, __name__], regex: 'node-exporter;windows_.*', action: keep}";
+
+/// Real programs: `windows_exporter`s behind `promrelay proxy`, `node_exporter`, Prometheus.
+struct Programs {
+    proxy: Peer,
+    node_exporter: Peer,
+    prometheus: Peer,
+}
+
+impl Programs {
+    async fn start(windows: &Exposition) -> Self {
+        let (host, port) = windows.address.split_once(':').expect("an address");
+        let upstream = [
+            format!("--upstream.host={host}"),
+            format!("--upstream.port={port}"),
+        ];
+        Self {
+            proxy: Peer::promrelay_command("proxy", &upstream).await,
+            node_exporter: Peer::node_exporter().await,
+            prometheus: Peer::prometheus("").await,
+        }
+    }
+
+    /// Of the values of `changing` jobs nothing can be said.
+    fn jobs(&self) -> String {
+        let [proxy, node, prometheus] = [&self.proxy, &self.node_exporter, &self.prometheus]
+            .map(|peer| format!("static_configs: [{{targets: ['{}']}}]", peer.address));
+        format!(
+            "  - job_name: proxied-16\n    {proxy}\n    \
+             metric_relabel_configs:\n      \
+             - {{source_labels: [volume], regex: 'C:', target_label: disk, replacement: c}}\n  \
+             - job_name: proxied-31\n    {proxy}\n    params: {{version: ['0.31']}}\n  \
+             - job_name: changing-node\n    {node}\n  \
+             - job_name: changing-prometheus\n    {prometheus}\n"
+        )
+    }
+}
 
 /// Jobs with what changes labels on the way: relabelling of both kinds, labels that collide.
-fn jobs(windows: &Exposition, directory: &Path) -> String {
+fn jobs(windows: &Exposition, programs: &Programs, directory: &Path) -> String {
     let list = directory.join("*.yml");
     format!(
         "global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs:\n\
-         {jobs}  - job_name: listed\n    metrics_path: /odd\n    honor_labels: true\n    \
+         {jobs}{programs}  - job_name: listed\n    metrics_path: /odd\n    honor_labels: true\n    \
          params: {{from: [test]}}\n    \
          file_sd_configs: [{{files: ['{}'], refresh_interval: 1s}}]\n    \
          relabel_configs:\n      \
@@ -32,6 +81,7 @@ fn jobs(windows: &Exposition, directory: &Path) -> String {
          - {{regex: A, action: labeldrop}}\n",
         list.display(),
         jobs = windows.jobs(),
+        programs = programs.jobs(),
     )
 }
 
@@ -53,11 +103,12 @@ fn of_zone(recorder: &Recorder, path: &str, zone: &str) -> Samples {
 fn summary(samples: &Samples) -> BTreeSet<String> {
     let line = |(series, samples): (&String, &BTreeSet<(i64, u64)>)| {
         let ended = samples.iter().any(|(_, bits)| *bits == STALE);
-        let constant = series.contains("odd_") || series.contains("__name__=\"up\"");
+        let constant = CONSTANT.iter().any(|part| series.contains(part));
+        let changing = CHANGING.iter().any(|part| series.contains(part));
         // Prometheus 2 writes no value at all for -0, which is read as 0.
         let plain = |bits: u64| if bits == NEGATIVE_ZERO { 0 } else { bits };
         let values: BTreeSet<_> = samples.iter().map(|(_, bits)| plain(*bits)).collect();
-        let values = if constant {
+        let values = if constant && !changing {
             format!("{values:x?}")
         } else {
             String::new()
@@ -67,8 +118,21 @@ fn summary(samples: &Samples) -> BTreeSet<String> {
     samples.0.iter().map(line).collect()
 }
 
+/// Bounds of buckets as Prometheus 3 spells them, and promrelay: `le="1.0"` whatever the format.
+fn with_new_bounds(samples: Samples) -> Samples {
+    let whole = Regex::new(r#"\b(le|quantile)="(\d+)""#).expect("a valid regex");
+    let spell = |series: &str| whole.replace_all(series, "$1=\"$2.0\"").into_owned();
+    let samples = samples.0.into_iter();
+    Samples(
+        samples
+            .map(|(series, samples)| (spell(&series), samples))
+            .collect(),
+    )
+}
+
 fn differences(recorder: &Recorder) -> String {
-    let [direct, scraped] = PATHS.map(|path| summary(&recorder.samples(path)));
+    let direct = summary(&with_new_bounds(recorder.samples(PATHS[0])));
+    let scraped = summary(&recorder.samples(PATHS[1]));
     let lacking = direct
         .difference(&scraped)
         .map(|line| format!("- {line}\n"));
@@ -85,6 +149,36 @@ async fn wait_on_both(what: &str, mut condition: impl FnMut(&str) -> bool) {
     .await;
 }
 
+/// Kills the proxy until both have told the ends of all that is behind it, and brings it back.
+async fn die_and_return(proxy: &mut Peer, recorder: &Recorder) {
+    let proxied = |path: &str, job: &str| recorder.samples_with(path, &[("job", job)]);
+    let last_of_up = |path: &str, job: &str| {
+        let up = recorder.samples_with(path, &[("__name__", "up"), ("job", job)]);
+        let last = up.0.values().next().and_then(|samples| samples.last());
+        last.map(|(_, bits)| f64::from_bits(*bits))
+    };
+    let jobs = ["proxied-16", "proxied-31"];
+    proxy.kill();
+    wait_on_both("what is behind the proxy ends", |path| {
+        let is_over = |job: &&str| {
+            let samples = proxied(path, job);
+            let ended =
+                |samples: &BTreeSet<(i64, u64)>| samples.iter().any(|(_, bits)| *bits == STALE);
+            let own = |series: &str| ["\"up\"", "\"scrape_"].iter().any(|n| series.contains(n));
+            let mut series = samples.0.iter();
+            series.all(|(series, samples)| own(series) || ended(samples))
+                && last_of_up(path, job) == Some(0.0)
+        };
+        jobs.iter().all(is_over)
+    })
+    .await;
+    proxy.start_again();
+    wait_on_both("what is behind the proxy is back", |path| {
+        jobs.iter().all(|job| last_of_up(path, job) == Some(1.0))
+    })
+    .await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_targets_give_the_same_series() {
     if !installed() {
@@ -94,7 +188,8 @@ async fn the_same_targets_give_the_same_series() {
     let windows = Exposition::start().await;
     let directory = tempfile::tempdir().expect("a temporary directory can be made");
     write_list(directory.path(), &windows.address, &["a", "b", "none"]);
-    let jobs = jobs(&windows, directory.path());
+    let mut programs = Programs::start(&windows).await;
+    let jobs = jobs(&windows, &programs, directory.path());
     let routes = |path: &str| {
         "remote_write:\n".to_owned()
             + &EVERYTHING.entry("all", &recorder.url(path), &[])
@@ -115,6 +210,7 @@ async fn the_same_targets_give_the_same_series() {
         let direct = format!("{path}/windows");
         windows.interrupt(&recorder, &direct).await;
     }
+    die_and_return(&mut programs.proxy, &recorder).await;
     // Zone b goes, c comes, and b comes back.
     write_list(directory.path(), &windows.address, &["a", "c"]);
     wait_on_both("zone b ends and c comes", |path| {
