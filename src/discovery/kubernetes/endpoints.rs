@@ -16,6 +16,8 @@ use crate::discovery::{ADDRESS, Labels, TargetGroup, host_port};
 /// The label of a slice that names its service.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
+const CONTAINER_PROTOCOL: &str = "__meta_kubernetes_pod_container_port_protocol";
+
 /// The targets of an endpoints object.
 pub(super) fn group_of_endpoints(endpoints: &Endpoints, around: Around<'_>) -> TargetGroup {
     let mut group = TargetGroup::default();
@@ -39,6 +41,10 @@ pub(super) fn group_of_endpoints(endpoints: &Endpoints, around: Around<'_>) -> T
                     let node = address.node_name.as_deref().or(node_of(reference));
                     around.add_node(&mut target, node);
                     seen.add_pod(&mut target, around.pod_of(reference), port);
+                    // For this role, and not for slices, Prometheus takes the port's own word.
+                    if let Some(protocol) = target.get_mut(CONTAINER_PROTOCOL) {
+                        protocol.clone_from(port.protocol.as_ref().unwrap_or(&String::new()));
+                    }
                     group.targets.push(target);
                 }
             }
@@ -182,7 +188,7 @@ impl<'w> Seen<'w> {
         for (container, is_init) in containers(pod) {
             let mut ports = container.ports.iter();
             if let Some(own) = ports.find(|own| Some(own.number) == port.port) {
-                add_container(target, pod, container, is_init);
+                add_container(target, container, is_init);
                 add_port(target, own);
             }
         }

@@ -25,11 +25,14 @@ pub(super) fn group_of_pod(pod: &Pod) -> TargetGroup {
     for (container, is_init) in containers(pod) {
         if container.ports.is_empty() {
             let mut target = Labels::from([(ADDRESS.to_owned(), pod.status.pod_ip.clone())]);
-            add_container(&mut target, pod, container, is_init);
+            add_container(&mut target, container, is_init);
+            add_container_id(&mut target, pod, container, is_init);
             group.targets.push(target);
         }
         for port in &container.ports {
-            group.targets.push(of_port(pod, container, is_init, port));
+            let mut target = of_port(pod, container, is_init, port);
+            add_container_id(&mut target, pod, container, is_init);
+            group.targets.push(target);
         }
     }
     group
@@ -59,13 +62,20 @@ pub(super) fn of_port(
 ) -> Labels {
     let address = host_port(&pod.status.pod_ip, port.number);
     let mut target = Labels::from([(ADDRESS.to_owned(), address)]);
-    add_container(&mut target, pod, container, is_init);
+    add_container(&mut target, container, is_init);
     add_port(&mut target, port);
     target
 }
 
 /// The labels of a container.
-pub(super) fn add_container(labels: &mut Labels, pod: &Pod, container: &Container, is_init: bool) {
+pub(super) fn add_container(labels: &mut Labels, container: &Container, is_init: bool) {
+    set(labels, "pod_container_name", &container.name);
+    set(labels, "pod_container_image", &container.image);
+    set(labels, "pod_container_init", is_init.to_string());
+}
+
+/// The label that a container has for the role pod only.
+fn add_container_id(labels: &mut Labels, pod: &Pod, container: &Container, is_init: bool) {
     let statuses = if is_init {
         &pod.status.init_container_statuses
     } else {
@@ -73,10 +83,7 @@ pub(super) fn add_container(labels: &mut Labels, pod: &Pod, container: &Containe
     };
     let status = statuses.iter().find(|status| status.name == container.name);
     let id = status.map(|status| status.id.clone()).unwrap_or_default();
-    set(labels, "pod_container_name", &container.name);
-    set(labels, "pod_container_image", &container.image);
     set(labels, "pod_container_id", id);
-    set(labels, "pod_container_init", is_init.to_string());
 }
 
 /// The labels of a container's port.
