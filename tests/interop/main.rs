@@ -7,10 +7,12 @@
 //! `tests/run` installs them.
 
 mod chain;
+mod cluster;
 mod crash;
 mod disk_full;
 mod equivalence;
 mod exposition;
+mod kubernetes;
 mod outage;
 mod peers;
 mod process;
@@ -19,3 +21,9 @@ mod recorder;
 mod routes;
 mod samples;
 mod scraping;
+#[path = "../../src/discovery/kubernetes/tests/stand_in.rs"]
+#[expect(
+    dead_code,
+    reason = "the claims about broken watches stand beside the code"
+)]
+mod stand_in;

@@ -59,10 +59,17 @@ impl Peer {
 
     /// VictoriaMetrics, single node.
     pub(crate) async fn victoria_metrics() -> Peer {
+        Peer::victoria_metrics_scraping("").await
+    }
+
+    /// VictoriaMetrics that scrapes what this configuration of Prometheus' says.
+    pub(crate) async fn victoria_metrics_scraping(config: &str) -> Peer {
         let program = locate(&VICTORIA_METRICS);
-        let peer = Peer::start("VictoriaMetrics", program, "", |address| {
+        let peer = Peer::start("VictoriaMetrics", program, config, |address| {
             vec![
                 format!("-httpListenAddr={address}"),
+                "-promscrape.config=config.yml".to_owned(),
+                "-promscrape.kubernetesSDCheckInterval=1s".to_owned(),
                 "-storageDataPath=data".to_owned(),
                 "-loggerLevel=WARN".to_owned(),
                 "-memory.allowedPercent=10".to_owned(),

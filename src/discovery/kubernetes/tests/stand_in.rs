@@ -1,8 +1,10 @@
 //! A stand-in of Kubernetes' API server: list in pages, and watch.
+//!
+//! `tests/interop` includes this file too, so it imports nothing of promrelay's.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::Ipv4Addr;
+use std::net::{self, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use axum::Router;
@@ -11,10 +13,22 @@ use axum::extract::{Request, State as Extract};
 use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use http::StatusCode;
+use http::header::CONTENT_TYPE;
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 
-use crate::http::Server;
+/// What is listed at the end of a path, and as what kind of which version.
+const KINDS: [(&str, &str, &str); 7] = [
+    ("/pods", "Pod", "v1"),
+    ("/nodes", "Node", "v1"),
+    ("/namespaces", "Namespace", "v1"),
+    ("/services", "Service", "v1"),
+    ("/endpoints", "Endpoints", "v1"),
+    ("/endpointslices", "EndpointSlice", "discovery.k8s.io/v1"),
+    ("/ingresses", "Ingress", "networking.k8s.io/v1"),
+];
 
 #[derive(Default)]
 struct State {
@@ -34,10 +48,11 @@ struct State {
     authorization: String,
 }
 
-/// The server; paths are those of the API.
+/// The server; paths are those of the API. It ends with this value.
 pub(super) struct StandIn {
-    server: Server,
+    address: SocketAddr,
     api: Api,
+    _server: JoinSet<io::Result<()>>,
 }
 
 #[derive(Clone)]
@@ -57,12 +72,23 @@ impl StandIn {
             changed: watch::channel(()).0,
         };
         let service = Router::new().fallback(answer).with_state(api.clone());
-        let server = Server::start((Ipv4Addr::LOCALHOST, 0).into(), service).unwrap();
-        Self { server, api }
+        let listener = net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let listener = listener.expect("loopback has a free port");
+        let address = listener.local_addr().expect("it is bound");
+        let blocking = listener.set_nonblocking(true);
+        blocking.expect("a listener can be made non-blocking");
+        let listener = TcpListener::from_std(listener).expect("a listener can be registered");
+        let mut server = JoinSet::new();
+        server.spawn(async move { axum::serve(listener, service).await });
+        Self {
+            address,
+            api,
+            _server: server,
+        }
     }
 
     pub(super) fn url(&self) -> String {
-        format!("http://{}", self.server.address())
+        format!("http://{}", self.address)
     }
 
     fn change(&self, change: impl FnOnce(&mut State)) {
@@ -77,7 +103,9 @@ impl StandIn {
     pub(super) fn delete(&self, path: &str, namespace: &str, name: &str) {
         self.change(|state| {
             let key = (namespace.to_owned(), name.to_owned());
-            let object = state.objects.get_mut(path).unwrap().remove(&key).unwrap();
+            let objects = state.objects.get_mut(path);
+            let object = objects.and_then(|objects| objects.remove(&key));
+            let object = object.expect("what is deleted is there");
             state.happened(path, "DELETED", object);
         });
     }
@@ -155,18 +183,25 @@ impl State {
     fn happened(&mut self, path: &str, kind: &str, mut object: Value) {
         self.version += 1;
         object["metadata"]["resourceVersion"] = self.version.to_string().into();
+        let (name, version) = kind_at(path);
+        object["kind"] = name.into();
+        object["apiVersion"] = version.into();
         let line = format!("{}\n", json!({"type": kind, "object": object}));
         self.log.push((self.version, path.to_owned(), line));
     }
 
-    fn list(&self, path: &str, from: usize) -> Value {
+    /// From an object on, at most `limit` of them; as the API does, all if none is asked for.
+    fn list(&self, path: &str, from: usize, limit: Option<u64>) -> Value {
         let none = BTreeMap::new();
         let objects = self.objects.get(path).unwrap_or(&none);
-        let items: Vec<&Value> = objects.values().skip(from).take(self.page).collect();
+        let page = limit.map_or(usize::MAX, |_| self.page);
+        let items: Vec<&Value> = objects.values().skip(from).take(page).collect();
         let next = from + items.len();
         let more = next < objects.len();
+        let (kind, version) = kind_at(path);
         json!({
-            "kind": "List",
+            "kind": format!("{kind}List"),
+            "apiVersion": version,
             "metadata": {
                 "resourceVersion": self.version.to_string(),
                 "continue": if more { next.to_string() } else { String::new() },
@@ -176,9 +211,16 @@ impl State {
     }
 }
 
+/// The kind of what is at a path, and its version.
+fn kind_at(path: &str) -> (&'static str, &'static str) {
+    let mut kinds = KINDS.iter();
+    let kind = kinds.find(|(end, ..)| path.ends_with(end));
+    kind.map_or(("", ""), |(_, kind, version)| (kind, version))
+}
+
 impl Api {
     fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap()
+        self.state.lock().expect("nobody panics with the lock")
     }
 
     fn watch(&self, path: String, from: u64) -> Body {
@@ -230,22 +272,31 @@ async fn answer(Extract(api): Extract<Api>, request: Request) -> Response {
     let mut state = api.lock();
     state.requests.push(uri.to_string());
     if let Some(value) = request.headers().get("authorization") {
-        state.authorization = value.to_str().unwrap().to_owned();
+        let value = String::from_utf8_lossy(value.as_bytes());
+        state.authorization = value.into_owned();
     }
     if state.forbidden == Some(verb) {
         let status = json!({"kind": "Status", "code": 403, "message": "not allowed"});
         return (StatusCode::FORBIDDEN, status.to_string()).into_response();
     }
+    if path == "/version" {
+        return as_json(json!({"major": "1", "minor": "26", "gitVersion": "v1.26.0"}).to_string());
+    }
     let number = |name: &str| pairs.get(name).and_then(|text| text.parse::<u64>().ok());
     if verb == "list" {
-        let from = usize::try_from(number("continue").unwrap_or_default()).unwrap();
-        return state.list(&path, from).to_string().into_response();
+        let from = number("continue").unwrap_or_default();
+        let from = usize::try_from(from).expect("a number of objects");
+        return as_json(state.list(&path, from, number("limit")).to_string());
     }
     if state.refuses_watches {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     drop(state);
     assert_eq!(pairs["allowWatchBookmarks"], "true");
-    api.watch(path, number("resourceVersion").unwrap())
-        .into_response()
+    let from = number("resourceVersion").expect("a watch begins at a version");
+    as_json(api.watch(path, from))
+}
+
+fn as_json(body: impl Into<Body>) -> Response {
+    ([(CONTENT_TYPE, "application/json")], body.into()).into_response()
 }
