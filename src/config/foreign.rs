@@ -189,7 +189,36 @@ pub(super) const KEYS: &[(&str, &[&str], Foreign)] = &[
         &["username_file", "username_ref", "password_ref"],
         Unsupported,
     ),
+    (
+        "ClientBasicAuth",
+        &["username_ref", "password_ref"],
+        Unsupported,
+    ),
     ("Authorization", &["credentials_ref"], Unsupported),
+    (
+        "OAuth2",
+        &[
+            "audience",
+            "claims",
+            "client_certificate_key",
+            "client_certificate_key_file",
+            "client_certificate_key_id",
+            "client_certificate_key_ref",
+            "client_secret_ref",
+            "iss",
+            "signature_algorithm",
+        ],
+        Unsupported,
+    ),
+    (
+        "OAuth2",
+        &["grant_type"],
+        Fixed(
+            &["client_credentials"],
+            "promrelay does not sign tokens of its own yet",
+        ),
+    ),
+    ("TlsConfig", &["ca_ref", "cert_ref", "key_ref"], Unsupported),
 ];
 
 /// What to say of `key`, spelled `written` and read into the type `name`, if it is in the tables.

@@ -8,6 +8,8 @@ fn every_foreign_key_is_named_where_it_stands() {
     for (owner, keys, _) in KEYS {
         for key in *keys {
             let entry = "remote_write: [{url: 'http://a/b'";
+            let job = "scrape_configs: [{job_name: j";
+            let oauth2 = "oauth2: {client_id: i, client_secret: s, token_url: 'http://t/'";
             let text = match *owner {
                 "File" => format!("{entry}}}]\n{key}: [1]\n"),
                 "ScrapeConfig" => {
@@ -20,6 +22,9 @@ fn every_foreign_key_is_named_where_it_stands() {
                 "Authorization" => {
                     format!("{entry}, authorization: {{credentials: c, {key}: [1]}}}}]\n")
                 }
+                "ClientBasicAuth" => format!("{entry}}}]\n{job}, basic_auth: {{{key}: [1]}}}}]\n"),
+                "OAuth2" => format!("{entry}}}]\n{job}, {oauth2}, {key}: [1]}}}}]\n"),
+                "TlsConfig" => format!("{entry}}}]\n{job}, tls_config: {{{key}: [1]}}}}]\n"),
                 other => panic!("no place for the keys of {other}"),
             };
             let told = problems(&text);
