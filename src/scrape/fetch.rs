@@ -8,7 +8,7 @@ use flate2::bufread::MultiGzDecoder;
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest::Response;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 use url::Url;
 
@@ -20,9 +20,9 @@ use crate::http::client::{Client, RequestError};
 const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 /// How large a body may be where no `body_size_limit` says so, in bytes.
 const BODY_BYTES_MAX: u64 = 256 << 20;
-/// From this size on a body is a large one, of which few are read at the same time.
+/// From this size on a body is a large one, of which few are in memory at the same time.
 const LARGE_BODY_BYTES: usize = 1 << 20;
-/// Large bodies that are read at the same time, of all targets.
+/// Large bodies that are read, or wait to be worked on, at the same time, of all targets.
 pub(super) const LARGE_BODIES_MAX: usize = 16;
 
 /// A body as it came.
@@ -33,6 +33,8 @@ pub(super) struct Fetched {
     limit: u64,
     /// Empty if there was none.
     pub(super) content_type: String,
+    /// Held by a large body until it is worked on, so that no more of them wait than may.
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 /// Fetches for the targets of one job.
@@ -97,9 +99,10 @@ impl Fetcher {
         };
         let is_gzip = header(CONTENT_ENCODING) == "gzip";
         let content_type = header(CONTENT_TYPE).to_owned();
-        let bytes = self.read(response).await?;
+        let (bytes, turn) = self.read(response).await?;
         Ok(Fetched {
             bytes,
+            _turn: turn,
             is_gzip,
             limit: self.limit,
             content_type,
@@ -107,7 +110,10 @@ impl Fetcher {
     }
 
     /// Memory is taken as bytes arrive, not as they are announced.
-    async fn read(&self, mut response: Response) -> Result<Vec<u8>, ScrapeError> {
+    async fn read(
+        &self,
+        mut response: Response,
+    ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), ScrapeError> {
         let mut bytes = Vec::new();
         let mut turn = None;
         while let Some(chunk) = response.chunk().await.map_err(network_error)? {
@@ -116,10 +122,10 @@ impl Fetcher {
             }
             bytes.extend_from_slice(&chunk);
             if bytes.len() > LARGE_BODY_BYTES && turn.is_none() {
-                turn = self.large_bodies.acquire().await.ok();
+                turn = Arc::clone(&self.large_bodies).acquire_owned().await.ok();
             }
         }
-        Ok(bytes)
+        Ok((bytes, turn))
     }
 }
 
