@@ -69,6 +69,7 @@ pub enum StartError {
 /// The running discovery of one scrape config.
 #[derive(Debug)]
 pub struct Discovery {
+    board: Arc<Board>,
     targets: watch::Receiver<Arc<Vec<Arc<TargetGroup>>>>,
     stop: CancellationToken,
     tasks: TaskTracker,
@@ -119,7 +120,8 @@ impl Discovery {
             runs.push(Box::pin(cluster.run(config.own.clone(), provider)));
         }
         let (sender, targets) = watch::channel(board.groups());
-        runs.push(Box::pin(async move { board.publish(&sender).await }));
+        let publisher = Arc::clone(&board);
+        runs.push(Box::pin(async move { publisher.publish(&sender).await }));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         for run in runs {
             let stop = stop.clone();
@@ -127,6 +129,7 @@ impl Discovery {
         }
         tasks.close();
         Ok(Self {
+            board,
             targets,
             stop,
             tasks,
@@ -140,10 +143,17 @@ impl Discovery {
         self.targets.clone()
     }
 
-    /// Stops all mechanisms and waits for them.
+    /// Stops all mechanisms and waits for them. Metrics say then that the job has no targets;
+    /// whoever goes on with it has to [`count`](Self::count) them.
     pub async fn stop(self) {
         self.stop.cancel();
         self.tasks.wait().await;
+        self.board.forget_counts();
+    }
+
+    /// Shows in metrics how many targets there are.
+    pub fn count(&self) {
+        drop(self.board.groups());
     }
 }
 

@@ -94,6 +94,13 @@ impl Board {
         Arc::new(state.groups.values().map(Arc::clone).collect())
     }
 
+    /// No targets are known any more, by whatever mechanism.
+    pub(super) fn forget_counts(&self) {
+        for mechanism in &self.lock().mechanisms {
+            mechanism.metrics.targets.set(0.0);
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -155,17 +155,21 @@ impl Scraper {
         let gone: Vec<_> = self.pools.extract_if(.., is_gone).collect();
         join_all(gone.into_iter().map(|(_, pool)| pool.stop())).await;
         self.shared.outlet.replace(router).await;
-        for (name, recruit) in recruits {
-            let Some(Recruit { job, discovery }) = recruit else {
-                continue;
-            };
-            match (self.pools.get_mut(&name), discovery) {
-                (Some(pool), discovery) => pool.reload(job, discovery).await,
-                (None, Some(discovery)) => {
-                    let shared = Arc::clone(&self.shared);
-                    self.pools.insert(name, Pool::start(job, discovery, shared));
-                }
-                (None, None) => {}
+        let recruits = recruits.into_iter();
+        let mut recruits: BTreeMap<_, _> = recruits
+            .filter_map(|(name, recruit)| Some((name, recruit?)))
+            .collect();
+        let reload = |(name, pool)| {
+            let Recruit { job, discovery } = recruits.remove(name)?;
+            Some(Pool::reload(pool, job, discovery))
+        };
+        // Together: each may wait for the first targets of its discovery.
+        let reloads: Vec<_> = self.pools.iter_mut().filter_map(reload).collect();
+        join_all(reloads).await;
+        for (name, Recruit { job, discovery }) in recruits {
+            if let Some(discovery) = discovery {
+                let shared = Arc::clone(&self.shared);
+                self.pools.insert(name, Pool::start(job, discovery, shared));
             }
         }
         let views = self.pools.values().map(|pool| Arc::clone(pool.view()));

@@ -111,6 +111,7 @@ impl Pool {
             std::mem::replace(&mut self.discovery, discovery)
                 .stop()
                 .await;
+            self.discovery.count();
         }
         let job = Some(job);
         self.jobs.send_replace(Input { job, groups });
@@ -153,6 +154,7 @@ struct Member {
 
 impl Keeper {
     async fn run(mut self, mut input: watch::Receiver<Input>) {
+        let mut last = None;
         loop {
             let Input { job, mut groups } = input.borrow_and_update().clone();
             let Some(job) = job else {
@@ -160,6 +162,7 @@ impl Keeper {
             };
             let found = Arc::clone(&groups.borrow_and_update());
             self.sync(&job, found).await;
+            last = Some(job);
             tokio::select! {
                 changed = input.changed() => if changed.is_err() {
                     break;
@@ -167,12 +170,7 @@ impl Keeper {
                 () = changed_or_pending(&mut groups) => {}
             }
         }
-        let metrics = self
-            .active
-            .values()
-            .next()
-            .map(|member| Arc::clone(&member.job));
-        if let Some(job) = metrics {
+        if let Some(job) = last {
             job.metrics.synced(0, 0, 0);
         }
         let members = self.active.into_values().chain(self.leaving);

@@ -204,6 +204,11 @@ async fn a_reload_keeps_the_series_of_a_target_that_stays() {
         &receiver,
         &format!("__name__=up,instance={target},job=j")
     ));
+    for (job, targets) in [("job=\"j\"", 0), ("job=\"k\"", 1)] {
+        let labels = [job];
+        let known = relay.metric("promrelay_discovery_targets", &labels);
+        assert_eq!(known.await, targets, "{job}");
+    }
     relay.stop().await;
     exposer.stop().await;
 }
