@@ -4,6 +4,7 @@ mod delivery;
 mod documentation;
 mod exposer;
 mod harness;
+mod histograms;
 mod intake;
 mod queues;
 mod refusals;
