@@ -106,7 +106,9 @@ fn pods() -> Vec<Value> {
     let ipv6 = json!({
         "metadata": {"name": "ipv6", "namespace": "n"},
         "spec": {"nodeName": "w2", "containers": [
-            {"name": "c", "image": "i", "ports": [{"name": "m", "containerPort": 9182, "protocol": "TCP"}]},
+            {"name": "c", "image": "i", "ports": [
+                {"name": "m", "containerPort": 9182, "protocol": "TCP"},
+            ]},
         ]},
         "status": {
             "podIP": "fd00::2", "phase": "Failed",

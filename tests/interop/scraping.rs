@@ -16,7 +16,7 @@ use crate::samples::{STALE, Samples};
 
 const PATHS: [&str; 2] = ["/direct", "/scraped"];
 const NEGATIVE_ZERO: u64 = 1 << 63;
-/// Parts of series whose values do not change, and of those whose values do, whatever else they are.
+/// Parts of series whose values do not change, and of those whose values do all the same.
 const CONSTANT: [&str; 5] = [
     "odd_",
     "__name__=\"up\"",
