@@ -9,33 +9,14 @@ use super::file::{Authorization, BasicAuth, Queue, RemoteWrite};
 use super::typed::Findings;
 use super::yaml::Node;
 use super::{names, spelling};
+use crate::http::client::is_reserved;
 use crate::route;
 use crate::send::config::{Auth, SecretSource};
 use crate::send::{self, RejectionConfig};
 use crate::settings::{ByteSize, Secret};
 
-/// Headers that are not the user's to set: the protocol's own and the connection's.
-const RESERVED_HEADERS: [&str; 19] = [
-    "accept-encoding",
-    "connection",
-    "content-encoding",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-authorization",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "user-agent",
-    "www-authenticate",
-    "x-prometheus-remote-read-version",
-    "x-prometheus-remote-write-retry",
-    "x-prometheus-remote-write-version",
-];
+/// What a sender says of itself, beside the headers that no client's user may set.
+const RETRY_HEADER: &str = "x-prometheus-remote-write-retry";
 /// A queue that could not hold a request or two refuses for ever.
 const MIN_QUEUE_SIZE: ByteSize = ByteSize::mib(1);
 
@@ -252,7 +233,7 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> 
             "`{name}` is set by `basic_auth` or `authorization`, not here"
         ));
     }
-    if RESERVED_HEADERS.contains(&parsed.as_str()) {
+    if is_reserved(&parsed) || parsed == RETRY_HEADER {
         return Err(format!(
             "{name} is a reserved header. It must not be changed"
         ));

@@ -5,10 +5,9 @@ use http::{HeaderName, HeaderValue};
 use super::config::{ClientConfig, OAuth2, TlsConfig, TlsVersion};
 use crate::settings::Secret;
 
-/// Headers that are not the user's to set.
-const RESERVED_HEADERS: [&str; 20] = [
+/// Headers that are the protocol's own and the connection's, whoever the client is.
+const RESERVED_HEADERS: [&str; 18] = [
     "accept-encoding",
-    "authorization",
     "connection",
     "content-encoding",
     "content-length",
@@ -26,8 +25,15 @@ const RESERVED_HEADERS: [&str; 20] = [
     "www-authenticate",
     "x-prometheus-remote-read-version",
     "x-prometheus-remote-write-version",
-    "x-prometheus-scrape-timeout-seconds",
 ];
+/// Those that `http_headers` cannot set besides.
+const RESERVED_HERE: [&str; 2] = ["authorization", "x-prometheus-scrape-timeout-seconds"];
+
+/// Whether no user may set this header of any request.
+#[must_use]
+pub fn is_reserved(name: &HeaderName) -> bool {
+    RESERVED_HEADERS.contains(&name.as_str())
+}
 
 impl ClientConfig {
     /// Says what is wrong, if anything is.
@@ -44,7 +50,7 @@ impl ClientConfig {
                     "`http_headers`: {name:?} is not a valid header name"
                 ));
             };
-            if RESERVED_HEADERS.contains(&parsed.as_str()) {
+            if is_reserved(&parsed) || RESERVED_HERE.contains(&parsed.as_str()) {
                 return Err(format!(
                     "`http_headers`: setting header {name:?} is not allowed"
                 ));

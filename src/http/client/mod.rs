@@ -32,6 +32,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
+pub use check::is_reserved;
 pub use config::{
     Authorization, BasicAuth, ClientConfig, HeaderValues, OAuth2, TlsConfig, TlsVersion,
 };
