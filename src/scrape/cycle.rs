@@ -9,8 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
+use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, warn};
 
 use super::cache::{Cache, Told};
@@ -132,25 +133,12 @@ impl Cycle {
         fetched: Result<Fetched, ScrapeError>,
         time: SystemTime,
         started: Instant,
-    ) -> (Cache, Option<Taken>, impl Drop + use<>) {
-        let processor = self.shared.processors.acquire().await;
-        let (router, in_hand) = self.shared.outlet.take();
-        let (job, target) = (Arc::clone(&self.job), Arc::clone(&self.target));
-        let shared = Arc::clone(&self.shared);
-        let work = tokio::task::spawn_blocking(move || {
-            let context = Context {
-                job: &job,
-                target: &target,
-                book: &shared.book,
-                router: &router,
-                time_ms: milliseconds(time),
-                started,
-            };
+    ) -> (Cache, Option<Taken>, TaskTrackerToken) {
+        let work = move |context: Context<'_>| {
             let taken = intake::take(context, &mut cache, fetched);
             (cache, taken)
-        });
-        let worked = work.await;
-        drop(processor);
+        };
+        let (worked, in_hand) = self.work(time, started, work).await;
         match worked {
             Ok((cache, taken)) => (cache, Some(taken), in_hand),
             Err(error) => {
@@ -158,6 +146,33 @@ impl Cycle {
                 (Cache::default(), None, in_hand)
             }
         }
+    }
+
+    /// Does what takes CPU, away from the reactor, when a processor is free. What comes of it
+    /// belongs to the router in force, which the token holds.
+    async fn work<T: Send + 'static>(
+        &self,
+        time: SystemTime,
+        started: Instant,
+        work: impl FnOnce(Context<'_>) -> T + Send + 'static,
+    ) -> (Result<T, JoinError>, TaskTrackerToken) {
+        let processor = self.shared.processors.acquire().await;
+        let (router, in_hand) = self.shared.outlet.take();
+        let (job, target) = (Arc::clone(&self.job), Arc::clone(&self.target));
+        let shared = Arc::clone(&self.shared);
+        let worked = tokio::task::spawn_blocking(move || {
+            work(Context {
+                job: &job,
+                target: &target,
+                book: &shared.book,
+                router: &router,
+                time_ms: milliseconds(time),
+                started,
+            })
+        });
+        let worked = worked.await;
+        drop(processor);
+        (worked, in_hand)
     }
 
     /// Puts the samples of a scrape into the queues, in order. What a queue does not take, and all
@@ -221,29 +236,14 @@ impl Cycle {
     }
 
     async fn tell_ends(&self, mut cache: Cache, time: SystemTime) {
-        let processor = self.shared.processors.acquire().await;
-        let (router, token) = self.shared.outlet.take();
-        let (job, target) = (Arc::clone(&self.job), Arc::clone(&self.target));
-        let shared = Arc::clone(&self.shared);
-        let work = tokio::task::spawn_blocking(move || {
-            let context = Context {
-                job: &job,
-                target: &target,
-                book: &shared.book,
-                router: &router,
-                time_ms: milliseconds(time),
-                started: Instant::now(),
-            };
-            intake::take_leave(context, &mut cache)
-        });
-        let deliveries = work.await;
-        drop(processor);
+        let work = move |context: Context<'_>| intake::take_leave(context, &mut cache);
+        let (deliveries, in_hand) = self.work(time, Instant::now(), work).await;
         match deliveries {
             Ok(Ok(deliveries)) => drop(self.store(deliveries).await),
             Ok(Err(error)) => warn!(error = causes(&error), "the ends of series were refused"),
             Err(error) => tracing::error!(%error, "the work on the ends of series panicked"),
         }
-        drop(token);
+        drop(in_hand);
     }
 }
 
@@ -305,6 +305,6 @@ fn since_epoch(time: SystemTime) -> Duration {
 }
 
 /// Milliseconds since 1970, as samples have them.
-fn milliseconds(time: SystemTime) -> i64 {
+pub(super) fn milliseconds(time: SystemTime) -> i64 {
     i64::try_from(since_epoch(time).as_millis()).unwrap_or(i64::MAX)
 }

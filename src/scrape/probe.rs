@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout};
 use super::StartError;
 use super::cache::Cache;
 use super::config::JobConfig;
+use super::cycle::milliseconds;
 use super::intake;
 use super::job::{Job, Shared};
 use super::target::{self, Target, Verdict};
@@ -86,16 +87,13 @@ async fn try_target(job: Arc<Job>, target: Target, shared: Arc<Shared>) -> Probe
     let started = Instant::now();
     let fetched = job.fetch(&target).await;
     let (router, _token) = shared.outlet.take();
-    let since_epoch = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
     let work = tokio::task::spawn_blocking(move || {
         let context = Context {
             job: &job,
             target: &target,
             book: &shared.book,
             router: &router,
-            time_ms: i64::try_from(since_epoch.as_millis()).unwrap_or(i64::MAX),
+            time_ms: milliseconds(SystemTime::now()),
             started,
         };
         let taken = intake::take(context, &mut Cache::default(), fetched);
