@@ -141,7 +141,8 @@ async fn a_failed_scrape_ends_all_series_and_is_down() {
         exposer.set("/metrics", page);
         wait_value(&receiver, "__name__=up,", 0.0).await;
         wait_end(&receiver, "__name__=a,").await;
-        assert!(ended(&receiver, "__name__=b,"), "{what}");
+        wait_end(&receiver, "__name__=b,").await;
+        assert!(ended(&receiver, "__name__=a,"), "{what}");
     }
     let (_, targets) = relay.get("/api/v1/targets").await;
     assert!(targets.contains("body is not valid gzip"), "{targets}");
@@ -200,10 +201,7 @@ async fn a_reload_keeps_the_series_of_a_target_that_stays() {
         1.0,
     )
     .await;
-    assert!(ended(
-        &receiver,
-        &format!("__name__=up,instance={target},job=j")
-    ));
+    wait_end(&receiver, &format!("__name__=up,instance={target},job=j")).await;
     for (job, targets) in [("job=\"j\"", 0), ("job=\"k\"", 1)] {
         let labels = [job];
         let known = relay.metric("promrelay_discovery_targets", &labels);
