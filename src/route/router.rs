@@ -12,11 +12,11 @@ use super::delivery::Delivery;
 use super::metrics::RouterMetrics;
 use super::verdict::Decider;
 use super::worker::Worker;
-use crate::model::{Label, LabelSet};
+use crate::model::LabelSet;
 use crate::queue::Queue;
 use crate::relabel::Rules;
 use crate::remote_write::block::Form;
-use crate::remote_write::v1::{DecodeError, Limits};
+use crate::remote_write::v1::{DecodeError, Labels, Limits};
 
 /// A route as the router knows it: rules, and the queue behind them.
 #[derive(Debug)]
@@ -113,19 +113,16 @@ impl Router {
         idle.unwrap_or_else(|| Worker::new(self))
     }
 
-    /// Whether external labels have to be added to a series with these labels, sorted by name.
-    pub(super) fn lacks_external_labels(&self, labels: &[Label<'_>]) -> bool {
-        self.external_labels.iter().any(|(name, _)| {
-            labels
-                .binary_search_by(|label| label.name.cmp(name))
-                .is_err()
-        })
+    /// Whether external labels have to be added to a series with these labels.
+    pub(super) fn lacks_external_labels(&self, labels: &Labels<'_>) -> bool {
+        let mut names = self.external_labels.iter().map(|(name, _)| name.as_bytes());
+        names.any(|name| labels.find(name, 0).is_none())
     }
 
     /// Fills `set` with `labels` and the external ones that they lack.
-    pub(super) fn with_external_labels<'s>(&'s self, labels: &[Label<'s>], set: &mut LabelSet<'s>) {
+    pub(super) fn with_external_labels<'s>(&'s self, labels: &Labels<'s>, set: &mut LabelSet<'s>) {
         set.clear();
-        set.extend(labels.iter().copied());
+        set.extend(labels.iter());
         for (name, value) in &self.external_labels {
             if !set.contains(name) {
                 set.set(name.as_str(), value.as_str());

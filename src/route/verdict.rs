@@ -15,8 +15,9 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::model::{Label, LabelSet};
+use crate::model::LabelSet;
 use crate::relabel::{Outcome, Reads, Rules, Scratch};
+use crate::remote_write::v1::Labels;
 use crate::remote_write::wire::put_varint;
 
 /// What the table holds at the most, in bytes of keys and their overhead.
@@ -37,8 +38,13 @@ pub(super) enum Decision {
     Open,
 }
 
-/// One [`Decision`] per route, in the routes' order.
-pub(super) type Verdict = [Decision];
+/// What all routes do with a series.
+#[derive(Clone, Debug)]
+pub(super) struct Verdict {
+    decisions: Box<[Decision]>,
+    /// The routes that do not drop it: a series costs nothing for the others.
+    concerned: Box<[usize]>,
+}
 
 /// An index of a [`Verdict`] in the table that gave it, valid within one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,25 +88,24 @@ impl Decider {
     }
 
     /// The deciding labels' values, each behind its length, in the order of their names.
-    fn key(&self, labels: &[Label<'_>], key: &mut Vec<u8>) {
+    #[inline]
+    fn key(&self, labels: &Labels<'_>, key: &mut Vec<u8>) {
         key.clear();
-        let mut rest = labels;
+        let mut from = 0;
         for (name, external) in &self.reads {
-            let skipped = rest
-                .iter()
-                .take_while(|label| label.name < name.as_str())
-                .count();
-            rest = &rest[skipped..];
-            let value = match rest.first() {
-                Some(label) if label.name == name => label.value,
-                _ => external,
+            let value = match labels.find(name.as_bytes(), from) {
+                Some((value, after)) => {
+                    from = after;
+                    value
+                }
+                None => external.as_bytes(),
             };
             put_varint(key, value.len() as u64);
-            key.extend_from_slice(value.as_bytes());
+            key.extend_from_slice(value);
         }
     }
 
-    fn decide(&self, labels: &[Label<'_>], scratch: &mut Scratch) -> Box<Verdict> {
+    fn decide(&self, labels: &Labels<'_>, scratch: &mut Scratch) -> Box<[Decision]> {
         let mut read: LabelSet<'_> = labels
             .iter()
             .filter(|label| {
@@ -108,7 +113,6 @@ impl Decider {
                     .binary_search_by(|(name, _)| name.as_str().cmp(label.name))
                     .is_ok()
             })
-            .copied()
             .collect();
         for (name, value) in &self.reads {
             if !read.contains(name) {
@@ -135,8 +139,8 @@ pub(super) struct VerdictTable {
     young: HashMap<Box<[u8]>, VerdictId>,
     old: HashMap<Box<[u8]>, VerdictId>,
     young_bytes: usize,
-    verdicts: Vec<Box<Verdict>>,
-    interned: HashMap<Box<Verdict>, VerdictId>,
+    verdicts: Vec<Verdict>,
+    interned: HashMap<Box<[Decision]>, VerdictId>,
     key: Vec<u8>,
     /// The key and verdict of the series before: in real payloads most series repeat its name.
     last: (Vec<u8>, Option<VerdictId>),
@@ -186,7 +190,7 @@ impl VerdictTable {
 
     /// The verdict on a series with these labels, sorted by name.
     #[inline]
-    pub(super) fn look_up(&mut self, labels: &[Label<'_>]) -> VerdictId {
+    pub(super) fn look_up(&mut self, labels: &Labels<'_>) -> VerdictId {
         self.decider.key(labels, &mut self.key);
         if let (last, Some(id)) = &self.last
             && *last == self.key
@@ -218,14 +222,14 @@ impl VerdictTable {
     }
 
     #[cold]
-    fn promote_or_decide(&mut self, labels: &[Label<'_>]) -> VerdictId {
+    fn promote_or_decide(&mut self, labels: &Labels<'_>) -> VerdictId {
         let id = if let Some(id) = self.old.remove(self.key.as_slice()) {
             self.activity.hits += 1;
             id
         } else {
             self.activity.misses += 1;
-            let verdict = self.decider.decide(labels, &mut self.scratch);
-            self.intern(verdict)
+            let decisions = self.decider.decide(labels, &mut self.scratch);
+            self.intern(decisions)
         };
         let entry_bytes = self.key.len() + ENTRY_OVERHEAD_BYTES;
         if self.young_bytes + entry_bytes > TABLE_BYTES / 2 {
@@ -238,13 +242,40 @@ impl VerdictTable {
         id
     }
 
-    fn intern(&mut self, verdict: Box<Verdict>) -> VerdictId {
-        if let Some(&id) = self.interned.get(&verdict) {
+    fn intern(&mut self, decisions: Box<[Decision]>) -> VerdictId {
+        if let Some(&id) = self.interned.get(&decisions) {
             return id;
         }
         let id = VerdictId(self.verdicts.len());
-        self.verdicts.push(verdict.clone());
-        self.interned.insert(verdict, id);
+        self.verdicts.push(Verdict::new(decisions.clone()));
+        self.interned.insert(decisions, id);
         id
+    }
+}
+
+impl Verdict {
+    fn new(decisions: Box<[Decision]>) -> Self {
+        let concerned = decisions
+            .iter()
+            .enumerate()
+            .filter(|(_, decision)| !matches!(decision, Decision::Dropped(_)))
+            .map(|(route, _)| route)
+            .collect();
+        Self {
+            decisions,
+            concerned,
+        }
+    }
+
+    /// One decision per route, in the routes' order.
+    pub(super) fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    /// The decisions of the routes that do not drop the series, each with its route's index.
+    #[inline]
+    pub(super) fn concerned(&self) -> impl Iterator<Item = (usize, Decision)> {
+        let decision = |&route: &usize| (route, self.decisions[route]);
+        self.concerned.iter().map(decision)
     }
 }

@@ -6,7 +6,7 @@ use super::delivery::{Delivery, RouteShare};
 use super::metrics::Tally;
 use super::outbox::Outbox;
 use super::router::{Route, Router};
-use super::verdict::{Activity, Decision, VerdictId, VerdictTable};
+use super::verdict::{Activity, Decision, Verdict, VerdictId, VerdictTable};
 use crate::model::LabelSet;
 use crate::relabel::{Outcome, Scratch};
 use crate::remote_write::block::Form;
@@ -122,9 +122,11 @@ impl Worker {
 
     fn finish(&mut self, router: &Arc<Router>) -> Delivery {
         let tally = &mut self.sorter.tally;
-        for (index, (series, samples)) in self.by_verdict.drain(..).enumerate() {
+        let counted = self.by_verdict.drain(..).enumerate();
+        for (index, (series, samples)) in counted.filter(|(_, (series, _))| *series > 0) {
             tally.receive(series, samples);
-            for (route, decision) in self.table.verdict(VerdictId(index)).iter().enumerate() {
+            let decisions = self.table.verdict(VerdictId(index)).decisions();
+            for (route, decision) in decisions.iter().enumerate() {
                 match *decision {
                     Decision::Kept if router.routes()[route].rules.rewrites() => {}
                     Decision::Kept => tally.keep(route, samples),
@@ -144,13 +146,13 @@ impl Sorter {
     fn add_series<'s>(
         &mut self,
         router: &'s Router,
-        verdict: &[Decision],
+        verdict: &Verdict,
         series: &Series<'s>,
         set: &mut LabelSet<'s>,
     ) {
         self.label_block.clear();
         let mut encoded = false;
-        for (index, decision) in verdict.iter().enumerate() {
+        for (index, decision) in verdict.concerned() {
             let rewrites = router.routes()[index].rules.rewrites();
             match decision {
                 Decision::Dropped(_) => {}
