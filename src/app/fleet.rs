@@ -16,11 +16,12 @@ use tracing::error;
 use super::metrics::{QueueMetrics, Taken};
 use super::orphans::Orphans;
 use crate::config::Config;
+use crate::http::client::BuildError;
 use crate::queue;
 use crate::relabel::Rules;
 use crate::remote_write::v1::Limits;
 use crate::route::{self, Route, Router, RouterMetrics};
-use crate::send::{self, BuildError, Endpoint, SendMetrics, Sender};
+use crate::send::{self, Endpoint, SendMetrics, Sender};
 use crate::store::{Command, Contents, Listed, RouteStore, Storage, StoreError};
 use crate::telemetry::{Registry, causes};
 

@@ -3,11 +3,10 @@
 //! Keys are in Prometheus' spelling here; the operator's is turned into it on the way.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::http::client::WithClient;
+use crate::http::client::{BesideClient, ClientConfig, WithClient, beside_client};
 use crate::queue;
 use crate::receive;
 use crate::relabel::RuleConfig;
@@ -21,7 +20,7 @@ use crate::settings::{ByteSize, Duration, HttpUrl, Secret, positive};
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     pub(super) global: Global,
-    pub(super) remote_write: Vec<RemoteWrite>,
+    pub(super) remote_write: Vec<WithClient<RemoteWrite>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) scrape_configs: Vec<WithClient<ScrapeConfig>>,
     pub(super) receive: receive::Config,
@@ -55,7 +54,7 @@ pub(super) struct Global {
     pub(super) keep_dropped_targets: u64,
 }
 
-/// One entry of `remote_write`.
+/// One entry of `remote_write`, without the keys of its HTTP client.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RemoteWrite {
@@ -70,12 +69,6 @@ pub(super) struct RemoteWrite {
     pub(super) headers: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) write_relabel_configs: Vec<RuleConfig>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) basic_auth: Option<BasicAuth>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) authorization: Option<Authorization>,
-    #[serde(default = "yes")]
-    pub(super) follow_redirects: bool,
     #[serde(default)]
     pub(super) protobuf_message: ProtobufMessage,
     #[serde(default)]
@@ -129,31 +122,32 @@ pub(super) enum ProtobufMessage {
     V1,
 }
 
-/// `basic_auth`.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct BasicAuth {
-    pub(super) username: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) password: Option<Secret>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) password_file: Option<PathBuf>,
-}
-
-/// `authorization`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Authorization {
-    #[serde(default = "bearer", rename = "type")]
-    pub(super) scheme: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) credentials: Option<Secret>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) credentials_file: Option<PathBuf>,
-}
-
 /// What a route's parked batches take on disk, where nobody says anything.
 const PARKED_MAX_BYTES: ByteSize = ByteSize::mib(256);
+
+impl BesideClient for RemoteWrite {
+    const NAME: &'static str = "RemoteWrite";
+    const KEYS: &'static [&'static str] = &beside_client::<10, 23>([
+        "name",
+        "url",
+        "remote_timeout",
+        "headers",
+        "write_relabel_configs",
+        "protobuf_message",
+        "queue_config",
+        "metadata_config",
+        "on_rejection",
+        "queue",
+    ]);
+
+    /// As in Prometheus: lanes that share one connection wait for each other.
+    fn client() -> ClientConfig {
+        ClientConfig {
+            enable_http2: false,
+            ..ClientConfig::default()
+        }
+    }
+}
 
 impl Queue {
     /// What a route's parked batches may take, in bytes.
@@ -229,14 +223,6 @@ impl TryFrom<String> for ProtobufMessage {
 
 fn thirty_seconds() -> Duration {
     Duration::from_millis(30_000)
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn bearer() -> String {
-    "Bearer".to_owned()
 }
 
 /// A header's value can be a token.

@@ -160,7 +160,8 @@ fn finish(mut file: File, root: &Node, name: &str, findings: &Findings) -> Confi
     file.queue = file.queue.or_built_in();
     let elements = entries.elements().iter();
     let nodes: Vec<_> = elements.filter(|node| findings.reads(node)).collect();
-    for (entry, node) in file.remote_write.iter_mut().zip(&nodes) {
+    let own = file.remote_write.iter_mut().map(|entry| &mut entry.own);
+    for (entry, node) in own.zip(&nodes) {
         routes::check_queue(&entry.queue, routes::value_at(node, &["queue"]), findings);
         entry.queue = entry.queue.or(file.queue);
     }

@@ -46,6 +46,7 @@ pub use config::Config;
 pub use metrics::ReceiveMetrics;
 
 use crate::http::read_bounded;
+use crate::remote_write::block::Form;
 use crate::remote_write::snappy;
 use crate::route::Router;
 
@@ -194,7 +195,7 @@ impl Current {
         BUFFER.with_borrow_mut(|buffer| {
             let request = snappy::decompress(body, limit, buffer);
             let routed = request.map_err(Refusal::from).and_then(|request| {
-                let routed = self.router.route(request);
+                let routed = self.router.route(Form::Plain, request);
                 routed.map_err(Refusal::from)
             });
             if buffer.capacity() > KEPT_BUFFER_BYTES {

@@ -28,12 +28,12 @@ pub use split::{Piece, count, halve};
 pub const TIMESERIES: u32 = 1;
 /// `WriteRequest.metadata`.
 pub const METADATA: u32 = 3;
-const LABELS: u32 = 1;
-const SAMPLES: u32 = 2;
-const EXEMPLARS: u32 = 3;
-const HISTOGRAMS: u32 = 4;
-const LABEL_NAME: u32 = 1;
-const LABEL_VALUE: u32 = 2;
+pub(super) const LABELS: u32 = 1;
+pub(super) const SAMPLES: u32 = 2;
+pub(super) const EXEMPLARS: u32 = 3;
+pub(super) const HISTOGRAMS: u32 = 4;
+pub(super) const LABEL_NAME: u32 = 1;
+pub(super) const LABEL_VALUE: u32 = 2;
 
 /// Why a request is refused: malformed, or with labels that no receiver would take.
 #[derive(Debug, Error)]
@@ -112,10 +112,17 @@ impl<'a> Walker<'a> {
         }
     }
 
+    /// How many series have been read, invalid ones among them.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        self.series_index
+    }
+
     /// Reads the next part; of a series, into `series`. `None` at the end of the request.
     ///
     /// # Errors
-    /// If the request is malformed or a series invalid; the walk must not go on after that.
+    /// If the request is malformed or a series invalid. After an invalid series the walk can go on
+    /// with the next one, to see what else is wrong; after any other error it must not.
     #[inline]
     pub fn next_part(&mut self, series: &mut Series<'a>) -> Result<Option<Part<'a>>, DecodeError> {
         let Some(field) = self.fields.next_field().map_err(DecodeError::Request)? else {

@@ -15,6 +15,7 @@ use super::worker::Worker;
 use crate::model::{Label, LabelSet};
 use crate::queue::Queue;
 use crate::relabel::Rules;
+use crate::remote_write::block::Form;
 use crate::remote_write::v1::{DecodeError, Limits};
 
 /// A route as the router knows it: rules, and the queue behind them.
@@ -73,13 +74,14 @@ impl Router {
         &self.routes
     }
 
-    /// Sorts the series of a decompressed 1.0 request into routes. Takes CPU, waits for nothing.
+    /// Sorts the series of a decompressed request in this form into routes. Takes CPU, waits for
+    /// nothing.
     ///
     /// # Errors
     /// If the request is malformed or any of its series is invalid; then none of it is kept.
-    pub fn route(self: &Arc<Self>, request: &[u8]) -> Result<Delivery, DecodeError> {
+    pub fn route(self: &Arc<Self>, form: Form, request: &[u8]) -> Result<Delivery, DecodeError> {
         let mut worker = self.take_worker();
-        let delivery = worker.route(self, request);
+        let delivery = worker.route(self, form, request);
         self.metrics.record_table(worker.take_activity());
         self.workers
             .lock()
@@ -88,7 +90,9 @@ impl Router {
         delivery
     }
 
-    pub(super) fn limits(&self) -> Limits {
+    /// The bounds on the labels of a series.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
         self.limits
     }
 

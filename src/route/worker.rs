@@ -9,6 +9,7 @@ use super::router::{Route, Router};
 use super::verdict::{Activity, Decision, VerdictId, VerdictTable};
 use crate::model::LabelSet;
 use crate::relabel::{Outcome, Scratch};
+use crate::remote_write::block::Form;
 use crate::remote_write::snappy::Compressor;
 use crate::remote_write::v1::{DecodeError, Part, Series, Walker, encode_labels};
 
@@ -68,8 +69,12 @@ impl Worker {
     pub(super) fn route(
         &mut self,
         router: &Arc<Router>,
+        form: Form,
         request: &[u8],
     ) -> Result<Delivery, DecodeError> {
+        for outbox in &mut self.sorter.outboxes {
+            outbox.start(form);
+        }
         let walked = self.walk(router, request);
         if walked.is_err() {
             self.by_verdict.clear();

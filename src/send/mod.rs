@@ -43,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use config::Config;
-pub use endpoint::{BuildError, Endpoint};
+pub use endpoint::Endpoint;
 pub use metrics::SendMetrics;
 pub use rejection::RejectionConfig;
 pub use stream::{lane_of, stream};

@@ -22,7 +22,6 @@ fn every_foreign_key_is_named_where_it_stands() {
                 "Authorization" => {
                     format!("{entry}, authorization: {{credentials: c, {key}: [1]}}}}]\n")
                 }
-                "ClientBasicAuth" => format!("{entry}}}]\n{job}, basic_auth: {{{key}: [1]}}}}]\n"),
                 "OAuth2" => format!("{entry}}}]\n{job}, {oauth2}, {key}: [1]}}}}]\n"),
                 "TlsConfig" => format!("{entry}}}]\n{job}, tls_config: {{{key}: [1]}}}}]\n"),
                 other => panic!("no place for the keys of {other}"),

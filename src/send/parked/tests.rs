@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::remote_write::block::{Block, Counts};
+use crate::remote_write::block::{Block, Counts, Form};
 
 fn batch(parked_ms: i64, samples: u64) -> ParkedBatch {
     ParkedBatch {
@@ -16,6 +16,7 @@ fn batch(parked_ms: i64, samples: u64) -> ParkedBatch {
                 series: samples,
                 samples,
             },
+            form: Form::Plain,
             elements: Bytes::from(vec![7; 100]),
         },
     }
