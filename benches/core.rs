@@ -1,9 +1,8 @@
 //! The path of a request without network and disk: decompress, walk, decide, copy, compress.
 //!
 //! `cargo bench --bench core`. Throughput is in series; the limit to compare with is decompressing
-//! the request and compressing what is kept, alone. `route_v2` has the same series in a 2.0 request;
-//! `version_2`
-//! has what decoding a 2.0 request and encoding one costs beside that.
+//! the request and compressing what is kept, alone. `route_v2` has the same series in a 2.0
+//! request; `version_2` is what reading one into the carried form and writing one takes of that.
 
 use std::hint::black_box;
 use std::sync::Arc;

@@ -106,7 +106,7 @@ async fn index() -> &'static str {
         "promrelay ",
         env!("CARGO_PKG_VERSION"),
         ": a Prometheus remote-write filtering relay\n\n",
-        "POST /api/v1/write             remote write 1.0\n",
+        "POST /api/v1/write             remote write 1.0 and 2.0\n",
         "GET  /metrics                  metrics of the relay itself\n",
         "GET  /-/healthy  /-/ready      health\n",
         "POST /-/reload                 read the configuration file again\n",

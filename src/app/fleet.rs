@@ -142,10 +142,11 @@ impl Fleet {
 
     /// What every queue on disk holds; of those that no route has, when somebody last looked.
     pub(super) fn list(&self) -> Vec<Listed> {
-        let running = self.running().into_iter().map(|(route, store)| Listed {
-            route,
+        let running = self.at_work().map(|(name, member)| Listed {
+            route: name.to_string(),
             running: true,
-            contents: Ok(store.contents()),
+            suspended_by: member.sender.suspended_by(),
+            contents: Ok(member.store.contents()),
         });
         let mut listed: Vec<_> = running.collect();
         listed.extend_from_slice(self.orphans.listed());
@@ -199,13 +200,15 @@ impl Fleet {
     }
 
     fn running(&self) -> BTreeMap<String, RouteStore> {
-        let members = self
-            .members
-            .iter()
-            .chain(self.retired.iter().map(|(name, member)| (name, member)));
-        members
+        self.at_work()
             .map(|(name, member)| (name.to_string(), member.store.clone()))
             .collect()
+    }
+
+    /// The members whose stores are open.
+    fn at_work(&self) -> impl Iterator<Item = (&Arc<str>, &Member)> {
+        let retired = self.retired.iter().map(|(name, member)| (name, member));
+        self.members.iter().chain(retired)
     }
 
     /// Brings the queues' gauges up to date.
@@ -238,6 +241,8 @@ impl Fleet {
                 "diskBytes": stats.disk_bytes,
                 "oldestMs": stats.oldest_ms,
                 "failed": stats.failed,
+                "diskFull": stats.disk_full,
+                "suspendedBy": member.sender.suspended_by(),
                 "parkedBatches": parked.batches,
                 "parkedSamples": parked.samples,
                 "parkedBytes": parked.bytes,

@@ -6,6 +6,7 @@ mod check;
 mod demo;
 mod explain;
 mod healthcheck;
+mod owner;
 mod proxy;
 mod queue;
 mod queue_text;

@@ -28,6 +28,7 @@ pub(super) struct File {
     pub(super) verdicts: VerdictConfig,
     /// What routes' queues take where the route itself does not say.
     pub(super) queue: Queue,
+    pub(super) storage: Storage,
 }
 
 /// `global`. The interval of rules is read, so that the block pastes in, and unused.
@@ -83,6 +84,13 @@ pub(super) struct RemoteWrite {
     pub(super) queue: Queue,
 }
 
+/// `storage`: the volume of all queues.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Storage {
+    pub(super) min_free_bytes: ByteSize,
+}
+
 /// `queue`: the bounds of a route's queue; what is silent takes the default.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
@@ -95,8 +103,6 @@ pub(super) struct Queue {
     pub(super) on_full: Option<OnFull>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) durability: Option<Durability>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) min_free_bytes: Option<ByteSize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) parked_max_bytes: Option<ByteSize>,
 }
@@ -164,7 +170,6 @@ impl Queue {
             max_age: self.max_age.or(defaults.max_age),
             on_full: self.on_full.or(defaults.on_full),
             durability: self.durability.or(defaults.durability),
-            min_free_bytes: self.min_free_bytes.or(defaults.min_free_bytes),
             parked_max_bytes: self.parked_max_bytes.or(defaults.parked_max_bytes),
         }
     }
@@ -177,13 +182,12 @@ impl Queue {
             max_age: None,
             on_full: Some(OnFull::Refuse),
             durability: Some(Durability::Fsync),
-            min_free_bytes: Some(ByteSize::new(built_in.min_free_bytes)),
             parked_max_bytes: Some(PARKED_MAX_BYTES),
         })
     }
 
-    /// The options of a queue, with the queue's own defaults.
-    pub(super) fn options(self) -> queue::Options {
+    /// The options of a queue on `storage`, with the queue's own defaults.
+    pub(super) fn options(self, storage: Storage) -> queue::Options {
         let options = queue::Options::default();
         let bytes = |size: Option<ByteSize>, default| size.map_or(default, ByteSize::bytes);
         queue::Options {
@@ -200,7 +204,7 @@ impl Queue {
                 Some(Durability::Async) => queue::Durability::Async,
                 Some(Durability::Fsync) | None => queue::Durability::Fsync,
             },
-            min_free_bytes: bytes(self.min_free_bytes, options.min_free_bytes),
+            min_free_bytes: storage.min_free_bytes.bytes(),
             ..options
         }
     }

@@ -29,10 +29,15 @@ pub(super) const KEYS: &[(&str, &[&str], Foreign)] = &[
             "rule_files",
             "runtime",
             "scrape_config_files",
-            "storage",
             "tracing",
         ],
         Unsupported,
+    ),
+    ("Storage", &["tsdb", "exemplars"], Unsupported),
+    (
+        "Queue",
+        &["min_free_bytes"],
+        Instead("is one for all routes: write `storage: {min_free_bytes: …}`"),
     ),
     (
         "File",

@@ -169,7 +169,8 @@ fn finish(mut file: File, root: &Node, name: &str, findings: &Findings) -> Confi
     }
     let directory = Path::new(name).parent().unwrap_or(Path::new(""));
     let scrape = scrape::build(&file, root, findings);
-    let routes = routes::build(&mut file.remote_write, &nodes, directory, findings);
+    let entries = &mut file.remote_write;
+    let routes = routes::build(entries, &nodes, file.storage, directory, findings);
     Config {
         external_labels: labels,
         routes,

@@ -6,7 +6,7 @@ use std::path::Path;
 use http::header::AUTHORIZATION;
 use http::{HeaderName, HeaderValue};
 
-use super::file::{Queue, RemoteWrite};
+use super::file::{Queue, RemoteWrite, Storage};
 use super::typed::Findings;
 use super::yaml::Node;
 use super::{names, spelling};
@@ -25,6 +25,7 @@ const MIN_QUEUE_SIZE: ByteSize = ByteSize::mib(1);
 pub(super) fn build(
     entries: &mut [WithClient<RemoteWrite>],
     nodes: &[&Node],
+    storage: Storage,
     directory: &Path,
     findings: &Findings,
 ) -> Vec<route::Config> {
@@ -51,7 +52,7 @@ pub(super) fn build(
             name: entry.name.clone().unwrap_or_default(),
             rules: entry.write_relabel_configs.clone(),
             send,
-            queue: entry.queue.options(),
+            queue: entry.queue.options(storage),
             parked_max_bytes: entry.queue.parked_max_bytes(),
         });
     }

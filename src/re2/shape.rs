@@ -92,7 +92,8 @@ fn alternatives(hir: &Hir) -> Option<Shape> {
     let [first, parts @ .., last] = parts.as_slice() else {
         return None;
     };
-    let anchor = |hir: &Hir, anchor: Look| matches!(hir.kind(), HirKind::Look(look) if *look == anchor);
+    let anchor =
+        |hir: &Hir, anchor: Look| matches!(hir.kind(), HirKind::Look(look) if *look == anchor);
     if !anchor(first, Look::Start) || !anchor(last, Look::End) {
         return None;
     }

@@ -103,6 +103,12 @@ impl Sender {
         self.shared.metrics.suspended(false);
     }
 
+    /// What the receiver answers, if it refuses every batch and so the route is suspended.
+    #[must_use]
+    pub fn suspended_by(&self) -> Option<u16> {
+        self.shared.suspension.code()
+    }
+
     /// Stops: the batch in hand is sent once, and what is still in the queue stays there.
     ///
     /// Returns when nothing is in flight any more, at the latest after the remote timeout.

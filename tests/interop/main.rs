@@ -14,6 +14,7 @@ mod equivalence;
 mod exposition;
 mod kubernetes;
 mod outage;
+mod owner;
 mod peers;
 mod process;
 mod receivers;

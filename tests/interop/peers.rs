@@ -190,7 +190,7 @@ impl Peer {
 }
 
 /// The binary to test.
-fn promrelay() -> PathBuf {
+pub(crate) fn promrelay() -> PathBuf {
     env::var_os("PROMRELAY_BIN").map_or_else(
         || PathBuf::from(env!("CARGO_BIN_EXE_promrelay")),
         PathBuf::from,

@@ -17,6 +17,8 @@ fn every_foreign_key_is_named_where_it_stands() {
                 }
                 "Global" => format!("{entry}}}]\nglobal: {{{key}: [1]}}\n"),
                 "RemoteWrite" => format!("{entry}, {key}: [1]}}]\n"),
+                "Storage" => format!("{entry}}}]\nstorage: {{{key}: [1]}}\n"),
+                "Queue" => format!("{entry}, queue: {{{key}: [1]}}}}]\n"),
                 "QueueConfig" => format!("{entry}, queue_config: {{{key}: [1]}}}}]\n"),
                 "BasicAuth" => format!("{entry}, basic_auth: {{{key}: [1]}}}}]\n"),
                 "Authorization" => {

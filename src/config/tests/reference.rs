@@ -4,7 +4,7 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::{accepted, repository_file};
-use crate::config::file::{File, Global, Queue, RemoteWrite};
+use crate::config::file::{File, Global, Queue, RemoteWrite, Storage};
 use crate::config::yaml::{self, Content, Node};
 use crate::discovery;
 use crate::http::client::{
@@ -142,6 +142,7 @@ fn the_reference_has_every_key_and_no_other() {
         known::<discovery::FileConfig>(),
     );
     has("queue", known::<Queue>());
+    has("storage", known::<Storage>());
     has("receive", known::<receive::Config>());
 }
 
@@ -154,6 +155,7 @@ fn the_reference_loads_and_states_the_defaults() {
     let mut compared = 0;
     for path in [
         "queue",
+        "storage",
         "receive",
         "remote_write/0/remote_timeout",
         "remote_write/0/headers",
