@@ -49,6 +49,8 @@ pub struct Config {
     pub scrape: Vec<JobConfig>,
     /// Bounds on what comes in.
     pub receive: receive::Config,
+    /// Bounds on the tables of verdicts.
+    pub verdicts: route::VerdictConfig,
     /// What is in force, defaults included, as YAML without secrets.
     pub text: String,
     /// Of the file with its variables replaced: it changes when the configuration does.
@@ -174,6 +176,7 @@ fn finish(mut file: File, root: &Node, name: &str, findings: &Findings) -> Confi
         routes,
         scrape,
         receive: file.receive.clone(),
+        verdicts: file.verdicts,
         text: serde_yaml::to_string(&file).unwrap_or_default(),
         hash: hash(root),
     }
