@@ -27,6 +27,11 @@ import urllib.request
 
 SAMPLES, INTERVAL, BODIES = 300, 15, 16
 GZIP = True
+RELAY_METRICS = "promrelay_scrape_kept_samples_total", "promrelay_send_samples_total"
+PROMETHEUS_METRICS = (
+    "prometheus_agent_samples_appended_total",
+    "prometheus_remote_storage_samples_total",
+)
 FIXTURE = pathlib.Path(__file__).parent.parent / "tests/fixtures/windows_exporter-0.31.prom"
 
 
@@ -154,18 +159,18 @@ def metric(port, name):
     return sum(float(line.rpartition(" ")[2]) for line in wanted)
 
 
-def measure(name, command, directory, port, sent, rounds):
+def measure(name, command, directory, port, scraped, sent, rounds):
     with open(directory / f"{name}.log", "w") as log:
         process = subprocess.Popen(command, cwd=directory, stdout=log, stderr=log)
     try:
         time.sleep(INTERVAL + 2)
         first = cpu_seconds(process)
         time.sleep(rounds * INTERVAL)
-        cpu, samples = cpu_seconds(process), metric(port, sent)
+        cpu, samples, sent = cpu_seconds(process), metric(port, scraped), metric(port, sent)
         per_round = (cpu - first) / rounds
         print(f"{name}: {first:.1f} CPU s for the first round, then {per_round:.1f} for each")
-        rate = f"{samples / 1e6:.2f} million samples in {cpu:.1f} CPU s"
-        print(f"{name}: {rate}, {peak_mib(process)} MiB peak RSS", flush=True)
+        total = f"{samples / 1e6:.2f} million samples scraped, {sent / 1e6:.2f} million sent"
+        print(f"{name}: {total}, {cpu:.1f} CPU s, {peak_mib(process)} MiB peak RSS", flush=True)
         return samples / cpu
     finally:
         process.kill()
@@ -200,14 +205,14 @@ def main():
         prometheus = ["prometheus", "--config.file=config.yml", "--enable-feature=agent"]
         prometheus += [f"--web.listen-address=127.0.0.1:{prometheus_port}"]
         prometheus += ["--storage.agent.path=agent"]
-        sent = "promrelay_send_samples_total"
-        if arguments.only != "prometheus":
-            rounds = arguments.rounds
-            rates.append(measure("promrelay", relay, directory, relay_port, sent, rounds))
-        sent = "prometheus_remote_storage_samples_total"
-        if arguments.only != "promrelay":
-            rounds = arguments.rounds
-            rates.append(measure("prometheus", prometheus, directory, prometheus_port, sent, rounds))
+        programs = {
+            "promrelay": (relay, relay_port, RELAY_METRICS),
+            "prometheus": (prometheus, prometheus_port, PROMETHEUS_METRICS),
+        }
+        for name, (command, port, metrics) in programs.items():
+            if arguments.only in (None, name):
+                rate = measure(name, command, directory, port, *metrics, arguments.rounds)
+                rates.append(rate)
     for server in servers:
         server.terminate()
     if len(rates) == 2:
