@@ -7,6 +7,8 @@ use regex_syntax::hir::{Class, Dot, Hir, HirKind, Look};
 const TEXTS_MAX: usize = 64;
 /// How many texts and prefixes it compares with at the most.
 const ALTERNATIVES_MAX: usize = 256;
+/// So many texts are looked at one by one, which mostly compares lengths; more are halved.
+const FEW: usize = 8;
 
 /// What a pattern comes down to.
 #[derive(Debug)]
@@ -42,21 +44,27 @@ impl Shape {
     /// Whether `text` matches, if that can be told here.
     pub(super) fn is_match(&self, text: &str) -> Option<bool> {
         match self {
-            Self::Texts(texts) => {
-                let found = texts.binary_search_by(|held| held.as_str().cmp(text));
-                Some(found.is_ok())
-            }
+            Self::Texts(texts) => Some(holds(texts, text)),
             Self::Alternatives { texts, prefixes } => {
-                let found = texts.binary_search_by(|held| held.as_str().cmp(text));
                 let begins = |(prefix, more): &(String, usize)| {
                     let rest = text.strip_prefix(prefix.as_str());
                     rest.is_some_and(|rest| rest.len() >= *more)
                 };
-                Some(found.is_ok() || prefixes.iter().any(begins))
+                Some(holds(texts, text) || prefixes.iter().any(begins))
             }
             Self::Other => None,
         }
     }
+}
+
+/// Whether `text` is one of `texts`, which are sorted.
+fn holds(texts: &[String], text: &str) -> bool {
+    if texts.len() <= FEW {
+        return texts.iter().any(|held| held == text);
+    }
+    texts
+        .binary_search_by(|held| held.as_str().cmp(text))
+        .is_ok()
 }
 
 /// The literals of the whole pattern. They are candidates: assertions like `\b` can refuse some.

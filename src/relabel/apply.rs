@@ -76,8 +76,8 @@ impl Rule {
 
     fn mapped_name(&self, name: &str, memo: &mut Memo) -> Option<String> {
         if let Some(mapped) = &self.mapped {
-            let at = mapped.binary_search_by(|(from, _)| from.as_str().cmp(name));
-            return at.ok().map(|at| mapped[at].1.clone());
+            let found = mapped.iter().find(|(from, _)| from == name);
+            return found.map(|(_, mapped)| mapped.clone());
         }
         let expand = || {
             let [mapped] = self.regex.expand(name, [&self.replacement])?;

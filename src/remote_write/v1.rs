@@ -14,7 +14,6 @@ use thiserror::Error;
 
 use super::wire::{
     Field, Fields, Value, WireError, bytes_field_len, put_bytes_field, put_bytes_header,
-    read_varint,
 };
 use crate::model::Label;
 
@@ -35,6 +34,9 @@ pub(super) const EXEMPLARS: u32 = 3;
 pub(super) const HISTOGRAMS: u32 = 4;
 pub(super) const LABEL_NAME: u32 = 1;
 pub(super) const LABEL_VALUE: u32 = 2;
+
+/// The tag of `TimeSeries.samples`.
+const SAMPLE_TAG: u8 = 0x12;
 
 /// Why a request is refused: malformed, or with labels that no receiver would take.
 #[derive(Debug, Error)]
@@ -249,6 +251,12 @@ impl<'a> Series<'a> {
 /// something that is not valid.
 #[inline]
 fn count_samples(payload: &[u8]) -> Option<u64> {
+    if let [SAMPLE_TAG, length, sample @ ..] = payload
+        && usize::from(*length) == sample.len()
+        && is_plain_sample(sample)
+    {
+        return Some(1);
+    }
     let mut samples = 0;
     let mut fields = Fields::new(payload);
     while let Some(field) = fields.next_field().ok()? {
@@ -271,8 +279,8 @@ fn count_samples(payload: &[u8]) -> Option<u64> {
 #[inline]
 fn is_plain_sample(sample: &[u8]) -> bool {
     match sample {
-        [0x09, _, _, _, _, _, _, _, _, 0x10, timestamp @ ..] => {
-            read_varint(timestamp).is_ok_and(|(_, length)| length == timestamp.len())
+        [0x09, _, _, _, _, _, _, _, _, 0x10, timestamp @ .., last] => {
+            *last < 0x80 && timestamp.len() < 9 && timestamp.iter().all(|byte| *byte >= 0x80)
         }
         _ => false,
     }

@@ -135,8 +135,7 @@ impl Router {
 
     /// Fills `set` with `labels` and the external ones that they lack.
     pub(super) fn with_external_labels<'s>(&'s self, labels: &Labels<'s>, set: &mut LabelSet<'s>) {
-        set.clear();
-        set.extend(labels.iter());
+        set.assign_sorted(labels.iter());
         for (name, value) in &self.external_labels {
             if !set.contains(name) {
                 set.set(name.as_str(), value.as_str());
