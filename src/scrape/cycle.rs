@@ -105,7 +105,8 @@ impl Cycle {
                 () = ordered(&mut self.orders) => break,
             }
             let time = due.time_of(SystemTime::now());
-            cache = self.scrape(cache, time).await;
+            // In a box of its own: between turns a target holds none of what a scrape needs.
+            cache = Box::pin(self.scrape(cache, time)).await;
         }
         self.leave(cache, ticks).await
     }
