@@ -48,6 +48,8 @@ pub(super) struct Writer {
     last_sync: Instant,
     unsynced: bool,
     last_save: Instant,
+    /// Whether the last save of progress failed.
+    save_failed: bool,
     last_trial: Instant,
 }
 
@@ -63,6 +65,7 @@ impl Writer {
             last_sync: now,
             unsynced: false,
             last_save: now,
+            save_failed: false,
             last_trial: now,
         }
     }
@@ -346,15 +349,27 @@ impl Writer {
     }
 
     fn save_progress(&mut self, progress: &Progress) {
+        let saved = progress.save(&self.shared.directory);
+        self.note_save(saved);
+    }
+
+    /// A save that failed is tried again with the next, a second later, so that a crash repeats
+    /// little once the disk is well; but not for ever when the queue is closed.
+    fn note_save(&mut self, saved: io::Result<()>) {
         self.last_save = Instant::now();
-        if let Err(error) = progress.save(&self.shared.directory) {
+        let Err(error) = saved else {
+            self.save_failed = false;
+            return;
+        };
+        if !std::mem::replace(&mut self.save_failed, true) {
             let directory = self.shared.directory.display();
-            warn!(%directory, %error, "cannot save what was acknowledged");
+            warn!(%directory, %error, "cannot save what was acknowledged, will retry");
         }
+        let mut state = self.shared.lock();
+        state.progress_changed |= state.phase == Phase::Open;
     }
 
     fn sync_progress(&mut self, progress: &Progress, waiters: Vec<ProgressWaiter>) {
-        self.last_save = Instant::now();
         let saved = progress.save_durably(&self.shared.directory);
         for waiter in waiters {
             let saved = saved.as_ref().copied();
@@ -362,6 +377,7 @@ impl Writer {
             // Whoever waited may have gone.
             drop(waiter.send(saved));
         }
+        self.note_save(saved);
     }
 }
 

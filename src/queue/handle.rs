@@ -234,7 +234,9 @@ impl Queue {
     /// The queue in numbers.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.handle.shared.lock().stats()
+        let shared = &self.handle.shared;
+        shared.refresh_free_bytes();
+        shared.lock().stats()
     }
 
     /// The options in force.

@@ -7,6 +7,7 @@ use prost::Message as _;
 use super::blocks::Encoded;
 use crate::exposition::Exemplar;
 use crate::exposition::protobuf::{BucketSpan, Histogram};
+use crate::remote_write::block::Form;
 use crate::remote_write::generated::prometheus as wire;
 use crate::remote_write::generated::prometheus::histogram::{Count, ResetHint, ZeroCount};
 use crate::remote_write::v1::{DecodeError, TIMESERIES};
@@ -150,7 +151,8 @@ impl<'r> Outbound<'r> {
 
     fn hand_over(&mut self) -> Result<(), DecodeError> {
         if !self.buffer.is_empty() {
-            self.deliveries.push(self.router.route(&self.buffer)?);
+            self.deliveries
+                .push(self.router.route(Form::Plain, &self.buffer)?);
             self.buffer.clear();
         }
         Ok(())

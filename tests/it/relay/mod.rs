@@ -1,11 +1,13 @@
 //! The relay in this process, between a sender and receivers that do as they are told.
 
+mod client;
 mod delivery;
 mod documentation;
 mod exposer;
 mod harness;
 mod histograms;
 mod intake;
+mod listeners;
 mod queues;
 mod refusals;
 mod reload;
