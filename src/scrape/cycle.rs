@@ -172,13 +172,11 @@ impl Cycle {
             (cache, taken)
         };
         let (worked, in_hand) = self.work(load, time, started, work).await;
-        match worked {
-            Some((cache, taken)) => (cache, Some(taken), in_hand),
-            None => {
-                tracing::error!("the work on a scrape panicked");
-                (Cache::new(&self.target.labels), None, in_hand)
-            }
-        }
+        let Some((cache, taken)) = worked else {
+            tracing::error!("the work on a scrape panicked");
+            return (Cache::new(&self.target.labels), None, in_hand);
+        };
+        (cache, Some(taken), in_hand)
     }
 
     /// Does what takes CPU; what is heavy away from the reactor, when a processor is free. `None`
