@@ -60,8 +60,8 @@ impl Rule {
 
     /// Copies the value of each label whose name matches to the name that the replacement makes of
     /// it. All names are matched before any label is set.
-    fn map_labels(&self, labels: &mut LabelSet<'_>, memo: &mut Memo) {
-        let map = |(name, value): (&str, &Cow<'_, str>)| {
+    fn map_labels<'l>(&self, labels: &mut LabelSet<'l>, memo: &mut Memo) {
+        let map = |(name, value): (&str, &Cow<'l, str>)| {
             let mapped = self.mapped_name(name, memo)?;
             (!mapped.is_empty()).then(|| (mapped, value.clone()))
         };
