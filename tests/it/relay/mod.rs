@@ -1,5 +1,6 @@
 //! The relay in this process, between a sender and receivers that do as they are told.
 
+mod conformance;
 mod delivery;
 mod documentation;
 mod exposer;
