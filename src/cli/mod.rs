@@ -4,14 +4,17 @@
 
 mod check;
 mod demo;
+mod descriptors;
 mod explain;
 mod healthcheck;
+mod owner;
 mod proxy;
 mod queue;
 mod queue_text;
 mod run;
 mod series;
 mod sink;
+mod web;
 
 #[cfg(test)]
 mod tests;

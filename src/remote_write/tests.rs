@@ -45,10 +45,10 @@ fn walk(request: &[u8]) -> Result<(Vec<Labels>, Vec<u8>), DecodeError> {
     while let Some(part) = walker.next_part(&mut series)? {
         match part {
             Part::Series => {
-                let label = |label: &Label<'_>| (label.name.to_owned(), label.value.to_owned());
+                let label = |label: Label<'_>| (label.name.to_owned(), label.value.to_owned());
                 seen.push(series.labels.iter().map(label).collect());
                 let mut block = Vec::new();
-                encode_labels(series.labels.iter().copied(), &mut block);
+                encode_labels(series.labels.iter(), &mut block);
                 series.encode_with(&block, &mut again);
             }
             Part::Metadata(field) | Part::Unknown(field) => again.extend_from_slice(field),

@@ -14,6 +14,7 @@ use thiserror::Error;
 
 use super::wire::{
     Field, Fields, Value, WireError, bytes_field_len, put_bytes_field, put_bytes_header,
+    read_varint,
 };
 use crate::model::Label;
 
@@ -21,7 +22,7 @@ mod labels;
 mod split;
 
 use labels::LabelReader;
-pub use labels::{InvalidLabels, Limits};
+pub use labels::{InvalidLabels, Labels, Limits};
 pub use split::{Piece, count, halve};
 
 /// `WriteRequest.timeseries`.
@@ -84,7 +85,7 @@ pub enum Part<'a> {
 #[derive(Debug, Default)]
 pub struct Series<'a> {
     /// Sorted by name, each name once, no empty value.
-    pub labels: Vec<Label<'a>>,
+    pub labels: Labels<'a>,
     /// Samples and native histograms in the payload.
     pub samples: u64,
     raw: &'a [u8],
@@ -190,10 +191,27 @@ impl<'a> Series<'a> {
         reader: &mut LabelReader,
         index: usize,
     ) -> Result<(), DecodeError> {
-        (self.raw, self.message, self.samples) = (raw, message, 0);
+        (self.raw, self.message) = (raw, message);
+        self.labels.start(message);
+        let canonical = reader.read_canonical(&mut self.labels).and_then(|end| {
+            let samples = count_samples(&message[end..])?;
+            Some((end, samples))
+        });
+        if let Some((payload_start, samples)) = canonical {
+            self.payload_start = Some(payload_start);
+            self.samples = samples;
+            return Ok(());
+        }
+        self.labels.start(message);
+        self.read_any(reader, index)
+    }
+
+    /// Reads a series that is valid but not canonical, or says what is wrong with it.
+    fn read_any(&mut self, reader: &mut LabelReader, index: usize) -> Result<(), DecodeError> {
+        self.samples = 0;
         let (mut labels_end, mut labels_in_front) = (0, true);
         reader.start();
-        let mut fields = Fields::new(message);
+        let mut fields = Fields::new(self.message);
         loop {
             let start = fields.offset();
             let field = fields.next_field();
@@ -205,7 +223,7 @@ impl<'a> Series<'a> {
                 (LABELS, Value::Bytes(label)) => {
                     labels_in_front &= start == labels_end;
                     labels_end = fields.offset();
-                    reader.push(message, start, raw, label)
+                    reader.push(&mut self.labels, start, raw, label)
                 }
                 (SAMPLES | HISTOGRAMS, Value::Bytes(sample)) => {
                     self.samples += 1;
@@ -216,17 +234,47 @@ impl<'a> Series<'a> {
             }
             .map_err(|source| DecodeError::Series { index, source })?;
         }
-        let canonical = reader.finish(message, labels_end, &mut self.labels);
-        let canonical = canonical.map_err(|source| {
-            let series = reader.describe(message);
-            DecodeError::Labels {
-                index,
-                series,
-                source,
-            }
+        let canonical = reader.finish(&mut self.labels, labels_end);
+        let canonical = canonical.map_err(|source| DecodeError::Labels {
+            index,
+            series: self.labels.describe(),
+            source,
         })?;
         self.payload_start = (canonical && labels_in_front).then_some(labels_end);
         Ok(())
+    }
+}
+
+/// Samples and histograms in what follows the labels of a series. `None` if labels are in it, or
+/// something that is not valid.
+#[inline]
+fn count_samples(payload: &[u8]) -> Option<u64> {
+    let mut samples = 0;
+    let mut fields = Fields::new(payload);
+    while let Some(field) = fields.next_field().ok()? {
+        match (field.number, field.value) {
+            (LABELS, Value::Bytes(_)) => return None,
+            (SAMPLES | HISTOGRAMS, Value::Bytes(sample)) => {
+                samples += 1;
+                if !is_plain_sample(sample) {
+                    check_framing(sample).ok()?;
+                }
+            }
+            (EXEMPLARS, Value::Bytes(exemplar)) => check_framing(exemplar).ok()?,
+            _ => {}
+        }
+    }
+    Some(samples)
+}
+
+/// Whether a sample is just a value and a timestamp behind it, as nearly all are.
+#[inline]
+fn is_plain_sample(sample: &[u8]) -> bool {
+    match sample {
+        [0x09, _, _, _, _, _, _, _, _, 0x10, timestamp @ ..] => {
+            read_varint(timestamp).is_ok_and(|(_, length)| length == timestamp.len())
+        }
+        _ => false,
     }
 }
 

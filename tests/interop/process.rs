@@ -57,6 +57,11 @@ impl Process {
         .await;
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the program to read its configuration again.
     pub(crate) fn hang_up(&self) {
         self.signal("HUP");
@@ -182,4 +187,13 @@ pub(crate) async fn get(url: &str) -> Option<String> {
         assert!(body.len() <= ANSWER_BYTES_MAX, "{url} answers without end");
     }
     Some(String::from_utf8(body).expect("an answer is UTF-8"))
+}
+
+/// Runs a command as it is, else with sudo if that asks nothing.
+pub(crate) fn as_root(command: &[&str]) -> bool {
+    let run = |command: &[&str]| {
+        let output = Command::new(command[0]).args(&command[1..]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    run(command) || run(&[&["sudo", "-n"], command].concat())
 }

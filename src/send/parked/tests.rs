@@ -117,3 +117,14 @@ fn a_file_that_cannot_be_written_takes_no_room() {
     ));
     assert_eq!(parking.stats(), ParkedStats::default());
 }
+
+#[test]
+fn a_directory_that_somebody_deleted_is_made_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let parking = Parking::open(directory.path(), u64::MAX).unwrap();
+    parking.park(&batch(1, 1)).unwrap();
+    fs::remove_dir_all(directory.path().join(DIRECTORY)).unwrap();
+    parking.park(&batch(2, 1)).unwrap();
+    let names = parking.names();
+    assert!(parking.read(names[1]).is_ok());
+}

@@ -1,5 +1,6 @@
 //! The relay in this process, between a sender and receivers that do as they are told.
 
+mod client;
 mod conformance;
 mod delivery;
 mod documentation;
@@ -7,6 +8,7 @@ mod exposer;
 mod harness;
 mod histograms;
 mod intake;
+mod listeners;
 mod queues;
 mod refusals;
 mod reload;
