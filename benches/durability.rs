@@ -19,7 +19,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
-use promrelay::app::{App, Options};
+use promrelay::app::{App, Options, WebOptions};
 use promrelay::http::Server;
 use promrelay::remote_write::generated::prometheus::{Label, Sample, TimeSeries, WriteRequest};
 use promrelay::telemetry::Registry;
@@ -115,6 +115,7 @@ async fn start(directory: &Path, durability: &str, receiver: SocketAddr) -> App 
         config_file,
         listen_address: loopback(),
         storage_path: directory.join("data"),
+        web: WebOptions::default(),
     };
     App::start(options, Registry::new())
         .await

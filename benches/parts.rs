@@ -20,6 +20,7 @@ use promrelay::exposition::{Entry, text};
 use promrelay::model::{Label, LabelSet};
 use promrelay::queue::{Durability, OnFull, Options, Queue, Record};
 use promrelay::relabel::{RuleConfig, Rules, Scratch};
+use promrelay::remote_write::block::Form;
 use promrelay::remote_write::snappy::{Compressor, decompress, join};
 use promrelay::remote_write::v1::{Limits, Series, TIMESERIES, Walker, encode_labels};
 use promrelay::remote_write::wire::put_bytes_field;
@@ -132,7 +133,12 @@ fn verdict(criterion: &mut Criterion) {
         group.bench_function(name, |bencher| {
             bencher.iter_batched_ref(
                 &mut *requests,
-                |request| router.route(request).expect("a valid request").received(),
+                |request| {
+                    router
+                        .route(Form::Plain, request)
+                        .expect("a valid request")
+                        .received()
+                },
                 BatchSize::LargeInput,
             );
         });
@@ -192,7 +198,11 @@ fn route(criterion: &mut Criterion) {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let router = router(directory.path(), rule_lists);
         group.bench_function(name, |bencher| {
-            bencher.iter(|| black_box(router.route(&request)).expect("valid").received());
+            bencher.iter(|| {
+                black_box(router.route(Form::Plain, &request))
+                    .expect("valid")
+                    .received()
+            });
         });
     }
     group.finish();

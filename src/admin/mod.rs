@@ -4,7 +4,9 @@ mod targets;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -14,6 +16,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
+use crate::http::read_bounded;
 use crate::scrape::Targets;
 use crate::settings::Secret;
 use crate::store::{Command, CommandError, api};
@@ -21,6 +24,11 @@ use crate::telemetry::{Registry, causes};
 
 /// The content type of `/metrics`.
 const EXPOSITION: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// How long a command on the queues may be, in bytes.
+const COMMAND_BYTES: u64 = 64 * 1024;
+/// How long one may take to arrive.
+const COMMAND_TIME: Duration = Duration::from_secs(10);
 
 /// What the admin service asks of the relay that it stands in.
 pub trait Relay: Send + Sync + 'static {
@@ -46,6 +54,16 @@ pub trait Relay: Send + Sync + 'static {
 
     /// What is scraped.
     fn targets(&self) -> Targets;
+}
+
+/// Whether `POST /-/reload` is there, as `--web.enable-lifecycle` has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Lifecycle {
+    /// It is.
+    Enabled,
+    /// It answers that it is not.
+    #[default]
+    Disabled,
 }
 
 /// The admin service. Ready from [`Admin::set_ready`] on until told otherwise.
@@ -74,21 +92,38 @@ impl Admin {
         self.ready.store(ready, Ordering::Relaxed);
     }
 
-    /// The HTTP routes of this service.
-    pub fn service(self: &Arc<Self>) -> Router {
+    /// Health, for whoever balances load.
+    pub fn health_service(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route("/-/healthy", get(healthy))
+            .route("/-/ready", get(ready))
+            .with_state(Arc::clone(self))
+    }
+
+    /// The queues, for `promrelay queue`.
+    pub fn queues_service(self: &Arc<Self>) -> Router {
+        Router::new()
+            .route(api::PATH, get(queues).post(execute))
+            .with_state(Arc::clone(self))
+    }
+
+    /// What operators have beside health.
+    pub fn service(self: &Arc<Self>, lifecycle: Lifecycle) -> Router {
+        let reload = match lifecycle {
+            Lifecycle::Enabled => post(reload),
+            Lifecycle::Disabled => post(no_reload),
+        };
         Router::new()
             .route("/", get(index))
             .route("/metrics", get(metrics))
-            .route("/-/healthy", get(healthy))
-            .route("/-/ready", get(ready))
-            .route("/-/reload", post(reload))
+            .route("/-/reload", reload)
             .route("/api/v1/status/buildinfo", get(build_info))
             .route("/api/v1/status/config", get(config))
             .route("/api/v1/status/routes", get(routes))
-            .route(api::PATH, get(queues).post(execute))
             .route("/api/v1/targets", get(targets::list))
             .route("/api/v1/targets/metadata", get(targets::metadata))
             .with_state(Arc::clone(self))
+            .merge(self.queues_service())
     }
 }
 
@@ -109,7 +144,7 @@ async fn index() -> &'static str {
         "POST /api/v1/write             remote write 1.0 and 2.0\n",
         "GET  /metrics                  metrics of the relay itself\n",
         "GET  /-/healthy  /-/ready      health\n",
-        "POST /-/reload                 read the configuration file again\n",
+        "POST /-/reload                 read the configuration file again (--web.enable-lifecycle)\n",
         "GET  /api/v1/targets           what is scraped, as Prometheus shows it\n",
         "GET  /api/v1/status/routes     routes and their queues\n",
         "GET  /api/v1/queues            the same, and queues that no route has\n",
@@ -145,6 +180,11 @@ async fn reload(State(admin): State<Arc<Admin>>) -> Response {
     }
 }
 
+/// As Prometheus answers.
+async fn no_reload() -> (StatusCode, &'static str) {
+    (StatusCode::FORBIDDEN, "Lifecycle API is not enabled.\n")
+}
+
 async fn build_info() -> Json<Value> {
     success(&json!({"version": env!("CARGO_PKG_VERSION")}))
 }
@@ -161,17 +201,22 @@ async fn queues(State(admin): State<Arc<Admin>>) -> Response {
     answer(Arc::clone(&admin.relay).execute(Command::List {}).await)
 }
 
-async fn execute(
-    State(admin): State<Arc<Admin>>,
-    headers: HeaderMap,
-    Json(command): Json<Command>,
-) -> Response {
+async fn execute(State(admin): State<Arc<Admin>>, headers: HeaderMap, body: Body) -> Response {
     let expected = format!("Bearer {}", admin.token.reveal());
     let shown = headers.get(AUTHORIZATION).map(HeaderValue::as_bytes);
     if !shown.is_some_and(|shown| is_same(shown, expected.as_bytes())) {
         let message = "this takes the token in the file `api` of the storage directory";
         return failure(StatusCode::UNAUTHORIZED, message);
     }
+    // Not before: nothing of a stranger's is read.
+    let command = match read_bounded(body, None, COMMAND_BYTES, COMMAND_TIME).await {
+        Ok(body) => serde_json::from_slice(&body),
+        Err(error) => return failure(StatusCode::BAD_REQUEST, &causes(&error)),
+    };
+    let command: Command = match command {
+        Ok(command) => command,
+        Err(error) => return failure(StatusCode::BAD_REQUEST, &causes(&error)),
+    };
     answer(Arc::clone(&admin.relay).execute(command).await)
 }
 

@@ -344,12 +344,9 @@ impl Fleet {
             label_name_bytes: config.receive.max_label_name_bytes,
             label_value_bytes: config.receive.max_label_value_bytes,
         };
-        Arc::new(Router::new(
-            routes,
-            config.external_labels.clone(),
-            limits,
-            metrics,
-        ))
+        let external_labels = config.external_labels.clone();
+        let router = Router::new(routes, external_labels, limits, metrics);
+        Arc::new(router.with_verdict_bounds(config.verdicts))
     }
 }
 

@@ -7,8 +7,10 @@
 //! queued stays on disk), close the queues, and the HTTP server last.
 
 mod fleet;
+mod listeners;
 mod metrics;
 mod orphans;
+mod web_watch;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -24,11 +26,14 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 use tracing::{error, info, warn};
 
+pub use self::listeners::WebOptions;
+
 use self::fleet::{Fleet, FleetError};
+use self::listeners::{Listeners, WebFiles};
 use self::metrics::AppMetrics;
 use crate::admin::{Admin, Relay};
 use crate::config::{self, Config, LoadError};
-use crate::http::{BindError, Server};
+use crate::http::BindError;
 use crate::queue::{DirectoryLock, LockError, lock_directory};
 use crate::receive::{ReceiveMetrics, Receiver};
 use crate::scrape::{self, Scraper, Targets};
@@ -57,6 +62,8 @@ pub struct Options {
     pub listen_address: SocketAddr,
     /// The directory of the queues.
     pub storage_path: PathBuf,
+    /// How to listen.
+    pub web: WebOptions,
 }
 
 impl Options {
@@ -72,6 +79,9 @@ pub enum StartError {
     /// The configuration file has mistakes.
     #[error("cannot load the configuration")]
     Config(#[from] LoadError),
+    /// A web configuration has mistakes.
+    #[error("cannot load the web configuration")]
+    Web(#[source] LoadError),
     /// The storage directory cannot be used.
     #[error("cannot use the storage directory")]
     Storage(#[from] LockError),
@@ -108,7 +118,7 @@ pub enum ReloadError {
 pub struct App {
     inner: Arc<Inner>,
     admin: Arc<Admin>,
-    server: Server,
+    listeners: Listeners,
     maintenance: AbortOnDropHandle<()>,
     _lock: DirectoryLock,
 }
@@ -140,6 +150,7 @@ impl App {
     pub async fn start(options: Options, registry: Registry) -> Result<Self, StartError> {
         let metrics = AppMetrics::new(&registry);
         let config = config::load(&options.config_file)?;
+        let files = WebFiles::load(&options.web).map_err(StartError::Web)?;
         let lock = lock_directory(&options.storage_path)?;
         let mut fleet = Fleet::new(options.storage_path.clone(), registry.clone());
         let router = fleet.apply(&config).await?;
@@ -165,29 +176,39 @@ impl App {
         });
         let token = api::new_token();
         let relay = Arc::clone(&inner) as Arc<dyn Relay>;
-        let admin = Admin::new(relay, registry, token.clone());
-        let service = receiver.service().merge(admin.service());
-        let server = Server::start(inner.options.listen_address, service)?;
-        if let Err(error) = api::write(&inner.options.storage_path, server.address(), &token) {
+        let admin = Admin::new(relay, registry.clone(), token.clone());
+        let (options, parts) = (&inner.options, (&receiver, &admin));
+        let (address, web) = (options.listen_address, &options.web);
+        let listeners = Listeners::open(address, web, files, parts, &token, &registry)?;
+        let own = listeners.own_address();
+        if let Err(error) = api::write(&options.storage_path, own, &token) {
             warn!(%error, "`promrelay queue` will not find this relay");
         }
         inner.scraper.lock().await.reload(jobs, router).await;
         admin.set_ready(true);
-        info!(address = %server.address(), version = env!("CARGO_PKG_VERSION"), "started");
+        let (address, admin_address) = (listeners.address(), listeners.admin_address());
+        let version = env!("CARGO_PKG_VERSION");
+        info!(%address, %admin_address, version, "started");
         let maintenance = AbortOnDropHandle::new(spawn_maintenance(Arc::clone(&inner)));
         Ok(Self {
             inner,
             admin,
-            server,
+            listeners,
             maintenance,
             _lock: lock,
         })
     }
 
-    /// The address that is listened on.
+    /// The address on which writes are taken.
     #[must_use]
     pub fn address(&self) -> SocketAddr {
-        self.server.address()
+        self.listeners.address()
+    }
+
+    /// The address for operators, which can be the same.
+    #[must_use]
+    pub fn admin_address(&self) -> SocketAddr {
+        self.listeners.admin_address()
     }
 
     /// Reads the configuration file again.
@@ -228,7 +249,7 @@ impl App {
         if timeout(FINISH_SENDS, sends).await.is_err() {
             warn!("sends in flight did not end; they will be repeated after the next start");
         }
-        self.server.stop(CLOSE_CONNECTIONS).await;
+        self.listeners.stop(CLOSE_CONNECTIONS).await;
         info!("stopped");
     }
 }

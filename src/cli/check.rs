@@ -5,15 +5,18 @@ use std::process::ExitCode;
 
 use clap::Args;
 
-use crate::config::{self, Config, LoadError, Problem};
+use crate::config::{self, Config, LoadError, Problem, WebFile};
 use crate::scrape::{Probe, probe};
 
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
     /// The configuration files.
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "web_config_files", value_name = "FILE")]
     files: Vec<PathBuf>,
+    /// A web configuration to check as well, with the files that it names.
+    #[arg(id = "web_config_files", long = "web.config.file", value_name = "FILE")]
+    web_config_files: Vec<PathBuf>,
     /// Looks for the targets of each file, scrapes each once, and says what came.
     #[arg(long)]
     scrape: bool,
@@ -25,6 +28,15 @@ pub(super) struct Arguments {
 )]
 pub(super) fn run(arguments: &Arguments) -> ExitCode {
     let mut fine = true;
+    for file in &arguments.web_config_files {
+        match config::load_web(file) {
+            Ok(WebFile { settings, .. }) => println!("{}: ok, {settings}", file.display()),
+            Err(error) => {
+                fine = false;
+                print_error(error);
+            }
+        }
+    }
     for file in &arguments.files {
         match config::load(file) {
             Ok(config) => {
@@ -33,13 +45,9 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
                     fine &= scrape(file, &config);
                 }
             }
-            Err(LoadError::Problems(problems)) => {
-                fine = false;
-                print_problems(&problems);
-            }
             Err(error) => {
                 fine = false;
-                super::report(&error.into());
+                print_error(error);
             }
         }
     }
@@ -47,6 +55,13 @@ pub(super) fn run(arguments: &Arguments) -> ExitCode {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+fn print_error(error: LoadError) {
+    match error {
+        LoadError::Problems(problems) => print_problems(&problems),
+        error @ LoadError::Read { .. } => super::report(&error.into()),
     }
 }
 

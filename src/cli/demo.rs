@@ -16,7 +16,7 @@ use tokio::time::{Instant, interval, sleep_until};
 
 use super::series;
 use super::sink::{Sink, table, try_print};
-use crate::app::{App, Options};
+use crate::app::{App, Options, WebOptions};
 use crate::http::Server;
 use crate::model::Label;
 use crate::remote_write::snappy::Compressor;
@@ -58,6 +58,7 @@ async fn demonstrate(arguments: &Arguments) -> anyhow::Result<ExitCode> {
             config_file,
             listen_address: loopback,
             storage_path: directory.path().join("data"),
+            web: WebOptions::default(),
         },
         Registry::new(),
     )

@@ -2,11 +2,15 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
+
+use crate::settings::Secret;
+use crate::store::api;
 
 /// How long the relay may take to answer.
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -14,19 +18,32 @@ const TIMEOUT: Duration = Duration::from_secs(2);
 /// Arguments of `healthcheck`.
 #[derive(Debug, Args)]
 pub(super) struct Arguments {
-    /// Where the relay listens.
+    /// Where the relay listens, without TLS and users.
     #[arg(
         long = "web.listen-address",
         value_name = "ADDRESS",
         default_value = "127.0.0.1:9201"
     )]
     listen_address: SocketAddr,
+    /// The directory of the relay's queues: it says where the relay is, and gets in whatever
+    /// --web.config.file says.
+    #[arg(long = "storage.path", value_name = "DIRECTORY")]
+    storage_path: Option<PathBuf>,
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
-    let address = arguments.listen_address;
+    let (address, token) = match &arguments.storage_path {
+        None => (arguments.listen_address, None),
+        Some(path) => {
+            let api = api::read(path).context("cannot find the relay that has this directory")?;
+            let address = api.url.trim_start_matches("http://").parse();
+            let address = address.context("cannot read where the relay is")?;
+            (address, Some(api.token))
+        }
+    };
+    let token = token.as_ref().map(Secret::reveal);
     let status =
-        ask(address).with_context(|| format!("cannot ask {address} whether it is ready"))?;
+        ask(address, token).with_context(|| format!("cannot ask {address} whether it is ready"))?;
     if status.starts_with("HTTP/1.1 200") {
         return Ok(ExitCode::SUCCESS);
     }
@@ -34,11 +51,15 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 /// The status line of `/-/ready`.
-fn ask(address: SocketAddr) -> std::io::Result<String> {
+fn ask(address: SocketAddr, token: Option<&str>) -> std::io::Result<String> {
     let mut connection = TcpStream::connect_timeout(&address, TIMEOUT)?;
     connection.set_read_timeout(Some(TIMEOUT))?;
     connection.set_write_timeout(Some(TIMEOUT))?;
-    let request = format!("GET /-/ready HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let authorization = token.map(|token| format!("Authorization: Bearer {token}\r\n"));
+    let request = format!(
+        "GET /-/ready HTTP/1.1\r\nHost: {address}\r\n{}Connection: close\r\n\r\n",
+        authorization.unwrap_or_default()
+    );
     connection.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     connection.take(4096).read_to_end(&mut answer)?;

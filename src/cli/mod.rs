@@ -4,6 +4,7 @@
 
 mod check;
 mod demo;
+mod descriptors;
 mod explain;
 mod healthcheck;
 mod owner;
@@ -13,6 +14,7 @@ mod queue_text;
 mod run;
 mod series;
 mod sink;
+mod web;
 
 #[cfg(test)]
 mod tests;

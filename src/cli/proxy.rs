@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tracing::info;
 
-use crate::http::Server;
+use crate::http::{Limits, Options, Server};
 use crate::proxy;
 use crate::settings;
 use crate::telemetry::{Registry, log};
@@ -78,7 +78,16 @@ async fn serve(arguments: &Arguments, upstream: String) -> anyhow::Result<ExitCo
     };
     let service = proxy::service(options, &Registry::new());
     let (address, connections) = (arguments.listen_address, arguments.max_connections);
-    let server = Server::start_bounded(address, service, connections)?;
+    let options = Options {
+        limits: Limits {
+            connections,
+            // Whoever scrapes a node is one peer.
+            connections_per_peer: connections,
+            ..Limits::default()
+        },
+        ..Options::default()
+    };
+    let server = Server::open(address, service, options)?;
     let address = server.address();
     info!(%address, upstream, "proxy started");
     while matches!(signals.next().await, super::run::Signal::Reload) {}

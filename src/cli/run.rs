@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tracing::info;
 
-use crate::app::{App, Options};
+use crate::app::{App, Options, StartError};
 use crate::config::LoadError;
 use crate::telemetry::{Registry, log};
 
@@ -29,6 +29,8 @@ pub(super) struct Arguments {
         default_value = "0.0.0.0:9201"
     )]
     listen_address: SocketAddr,
+    #[command(flatten)]
+    web: super::web::Arguments,
     /// The directory of the routes' queues.
     #[arg(
         long = "storage.path",
@@ -50,6 +52,7 @@ pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
         config_file: arguments.config_file,
         listen_address: arguments.listen_address,
         storage_path: arguments.storage_path,
+        web: arguments.web.options(),
     }))
 }
 
@@ -64,7 +67,10 @@ async fn serve(options: Options) -> anyhow::Result<ExitCode> {
     };
     let app = match started {
         Ok(app) => app,
-        Err(crate::app::StartError::Config(LoadError::Problems(problems))) => {
+        Err(
+            StartError::Config(LoadError::Problems(problems))
+            | StartError::Web(LoadError::Problems(problems)),
+        ) => {
             super::check::print_problems(&problems);
             anyhow::bail!("the configuration has mistakes");
         }

@@ -10,6 +10,7 @@ use crate::http::client::{BesideClient, ClientConfig, WithClient, beside_client}
 use crate::queue;
 use crate::receive;
 use crate::relabel::RuleConfig;
+use crate::route::VerdictConfig;
 use crate::scrape::{Escaping, Protocol, ScrapeConfig};
 use crate::send::RejectionConfig;
 use crate::send::config::{MetadataConfig, QueueConfig};
@@ -24,6 +25,7 @@ pub(super) struct File {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) scrape_configs: Vec<WithClient<ScrapeConfig>>,
     pub(super) receive: receive::Config,
+    pub(super) verdicts: VerdictConfig,
     /// What routes' queues take where the route itself does not say.
     pub(super) queue: Queue,
     pub(super) storage: Storage,

@@ -17,6 +17,7 @@ mod spelling;
 #[cfg(test)]
 mod tests;
 mod typed;
+mod web;
 mod yaml;
 
 use std::io::Read as _;
@@ -26,6 +27,7 @@ use thiserror::Error;
 use xxhash_rust::xxh3::xxh3_64;
 
 pub use problem::Problem;
+pub use web::{WebFile, load_web};
 
 use crate::scrape::JobConfig;
 use crate::{receive, route};
@@ -49,6 +51,8 @@ pub struct Config {
     pub scrape: Vec<JobConfig>,
     /// Bounds on what comes in.
     pub receive: receive::Config,
+    /// Bounds on the tables of verdicts.
+    pub verdicts: route::VerdictConfig,
     /// What is in force, defaults included, as YAML without secrets.
     pub text: String,
     /// Of the file with its variables replaced: it changes when the configuration does.
@@ -82,6 +86,13 @@ fn join(problems: &[Problem]) -> String {
 /// # Errors
 /// If it cannot be read or has mistakes; then it says all of them.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
+    let (name, text) = read(path)?;
+    let environment = |variable: &str| std::env::var(variable).ok();
+    parse(&name, &text, &environment).map_err(LoadError::Problems)
+}
+
+/// A file's name for people, and its text.
+fn read(path: &Path) -> Result<(String, String), LoadError> {
     let name = path.display().to_string();
     let error = |source| LoadError::Read {
         path: path.to_owned(),
@@ -92,10 +103,23 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
     file.take(MAX_FILE_BYTES as u64 + 1)
         .read_to_end(&mut bytes)
         .map_err(error)?;
-    let problems = LoadError::Problems;
+    // Before anything is done with it: the rest of a longer file was not read.
+    if bytes.len() > MAX_FILE_BYTES {
+        return Err(LoadError::Problems(vec![too_long(&Problems {
+            name: &name,
+            text: "",
+        })]));
+    }
     let text = String::from_utf8(bytes)
-        .map_err(|error| problems(vec![problem::not_utf8(&name, &error)]))?;
-    parse(&name, &text, &|variable| std::env::var(variable).ok()).map_err(problems)
+        .map_err(|error| LoadError::Problems(vec![problem::not_utf8(&name, &error)]))?;
+    Ok((name, text))
+}
+
+fn too_long(problems: &Problems<'_>) -> Problem {
+    problems.at_start(format!(
+        "the file is longer than {} MiB",
+        MAX_FILE_BYTES >> 20
+    ))
 }
 
 /// Reads `text` as the file `name`, whose directory is where names of other files begin, with
@@ -110,8 +134,7 @@ pub fn parse(
 ) -> Result<Config, Vec<Problem>> {
     let problems = Problems { name, text };
     if text.len() > MAX_FILE_BYTES {
-        let message = format!("the file is longer than {} MiB", MAX_FILE_BYTES >> 20);
-        return Err(vec![problems.at_start(message)]);
+        return Err(vec![too_long(&problems)]);
     }
     let root = yaml::read(text).map_err(|error| vec![problems.of_syntax(error)])?;
     assemble(root, &problems, environment)
@@ -174,6 +197,7 @@ fn finish(mut file: File, root: &Node, name: &str, findings: &Findings) -> Confi
         routes,
         scrape,
         receive: file.receive.clone(),
+        verdicts: file.verdicts,
         text: serde_yaml::to_string(&file).unwrap_or_default(),
         hash: hash(root),
     }

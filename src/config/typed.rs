@@ -56,6 +56,11 @@ impl Findings {
             || node.elements().iter().any(|element| !self.reads(element))
     }
 
+    /// Whether there is a mistake.
+    pub(super) fn has_faults(&self) -> bool {
+        !self.faults.borrow().is_empty()
+    }
+
     /// The mistakes.
     pub(super) fn into_faults(self) -> Vec<Fault> {
         let faults = self.faults.into_inner().into_iter();

@@ -13,6 +13,8 @@ use tokio::time::timeout;
 const FIRST_RESERVE_BYTES: u64 = 256 * 1024;
 /// How much of a body that is too large is read and forgotten, in bytes.
 const DRAIN_BYTES: usize = 64 * 1024 * 1024;
+/// The same of a request that was refused by its headers.
+const REFUSED_BYTES: usize = 1024 * 1024;
 /// For how long.
 const DRAIN_TIME: Duration = Duration::from_secs(2);
 
@@ -52,8 +54,7 @@ pub async fn read_bounded(
         read.unwrap_or(Err(BodyError::TooSlow(within)))
     };
     if let Err(BodyError::TooLarge { .. }) = read {
-        // Not longer than this, whatever the client does: the answer is there.
-        drop(timeout(DRAIN_TIME, drain(chunks)).await);
+        drain(chunks, DRAIN_BYTES).await;
     }
     read
 }
@@ -77,13 +78,23 @@ async fn collect(
 
 /// Reads on for a little and forgets it: a client that is still writing when the connection closes
 /// never sees the answer that says why.
-async fn drain(mut chunks: BodyDataStream) {
-    let mut left = DRAIN_BYTES;
-    while left > 0
-        && let Some(Ok(chunk)) = chunks.next().await
-    {
-        left = left.saturating_sub(chunk.len());
-    }
+///
+/// Not longer than [`DRAIN_TIME`], whatever the client does: the answer is there.
+async fn drain(mut chunks: BodyDataStream, limit: usize) {
+    let reading = async {
+        let mut left = limit;
+        while left > 0
+            && let Some(Ok(chunk)) = chunks.next().await
+        {
+            left = left.saturating_sub(chunk.len());
+        }
+    };
+    drop(timeout(DRAIN_TIME, reading).await);
+}
+
+/// Does that for a request that is refused before anybody looked into it.
+pub(super) async fn drain_refused(body: Body) {
+    drain(body.into_data_stream(), REFUSED_BYTES).await;
 }
 
 /// The beginning of a response's body as text: at most `limit` bytes, what is not UTF-8 replaced.

@@ -2,8 +2,9 @@
 
 mod body;
 pub mod client;
-mod guard;
 mod server;
+mod web;
 
 pub use body::{BodyError, read_bounded, read_response, read_response_bounded};
-pub use server::{BindError, Server};
+pub use server::{BindError, Limits, ListenerMetrics, Options, Server};
+pub use web::{Mistake, ReplaceError, Settings, Web, WebConfig};

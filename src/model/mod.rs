@@ -84,6 +84,14 @@ impl<'a> LabelSet<'a> {
             .map(|(name, value)| Label { name, value })
     }
 
+    /// The same with the values as they are held, so that one that is borrowed is copied as such.
+    #[must_use]
+    pub fn held(&self) -> impl Iterator<Item = (&str, &Cow<'a, str>)> {
+        self.labels
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value))
+    }
+
     /// How many labels there are.
     #[must_use]
     pub fn len(&self) -> usize {

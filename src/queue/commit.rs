@@ -43,6 +43,8 @@ pub(super) struct Writer {
     pub active: Option<Active>,
     /// The group before the last, emptied: its memory is used again.
     spare: Group,
+    /// When the writer first saw the pending group.
+    pending_since: Option<Instant>,
     last_sync: Instant,
     unsynced: bool,
     last_save: Instant,
@@ -59,6 +61,7 @@ impl Writer {
             open_log,
             active,
             spare: Group::default(),
+            pending_since: None,
             last_sync: now,
             unsynced: false,
             last_save: now,
@@ -86,11 +89,6 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         loop {
-            if !state.pending.appends.is_empty() {
-                let group = std::mem::replace(&mut state.pending, std::mem::take(&mut self.spare));
-                state.writing_bytes = group.bytes();
-                return Job::Write(group);
-            }
             let now = Instant::now();
             let mut wake: Option<Duration> = None;
             let mut is_due = |at: Instant| {
@@ -98,6 +96,15 @@ impl Writer {
                 wake = Some(wake.map_or(left, |wake| wake.min(left)));
                 left.is_zero()
             };
+            let at_once = state.pending.is_large() || state.phase != Phase::Open;
+            if let Some(patience) = state.pending.patience
+                && (at_once || is_due(*self.pending_since.get_or_insert(now) + patience))
+            {
+                self.pending_since = None;
+                let group = std::mem::replace(&mut state.pending, std::mem::take(&mut self.spare));
+                state.writing_bytes = group.bytes();
+                return Job::Write(group);
+            }
             if self.unsynced && (is_due(self.last_sync + SYNC_EVERY) || state.phase != Phase::Open)
             {
                 return Job::Sync;

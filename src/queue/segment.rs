@@ -206,6 +206,23 @@ pub(super) fn read_range(mut file: &File, offset: u64, length: usize) -> io::Res
     Ok(bytes)
 }
 
+/// The same of what the system has in memory, without waiting for the disk; `None` if it has not all
+/// of it, or cannot tell.
+#[cfg(target_os = "linux")]
+pub(super) fn read_cached(file: &File, offset: u64, length: usize) -> Option<Vec<u8>> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut bytes = vec![0; length];
+    let mut into = [io::IoSliceMut::new(&mut bytes)];
+    let read = preadv2(file, &mut into, offset, ReadWriteFlags::NOWAIT).ok()?;
+    (read == length).then_some(bytes)
+}
+
+/// The same of what the system has in memory, where it would say so.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn read_cached(_file: &File, _offset: u64, _length: usize) -> Option<Vec<u8>> {
+    None
+}
+
 fn read_checksum(file: &mut impl BufRead, salt: u32, length: u32) -> io::Result<u32> {
     let mut hasher = crc32fast::Hasher::new_with_initial(salt);
     let mut left = length as usize;

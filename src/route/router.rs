@@ -8,9 +8,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::config::VerdictConfig;
 use super::delivery::Delivery;
 use super::metrics::RouterMetrics;
-use super::verdict::Decider;
+use super::verdict::{Decider, VerdictTable};
 use super::worker::Worker;
 use crate::model::LabelSet;
 use crate::queue::Queue;
@@ -42,6 +43,7 @@ pub struct Router {
     external_labels: Vec<(String, String)>,
     limits: Limits,
     decider: Arc<Decider>,
+    verdict_bounds: VerdictConfig,
     metrics: RouterMetrics,
     /// Idle workers. At most as many exist as requests were ever handled at the same time.
     workers: Mutex<Vec<Worker>>,
@@ -63,9 +65,17 @@ impl Router {
             external_labels,
             limits,
             decider,
+            verdict_bounds: VerdictConfig::default(),
             metrics,
             workers: Mutex::default(),
         }
+    }
+
+    /// The same with these bounds on its tables of verdicts.
+    #[must_use]
+    pub fn with_verdict_bounds(mut self, bounds: VerdictConfig) -> Self {
+        self.verdict_bounds = bounds;
+        self
     }
 
     /// The routes, in the order of the configuration.
@@ -81,8 +91,11 @@ impl Router {
     /// If the request is malformed or any of its series is invalid; then none of it is kept.
     pub fn route(self: &Arc<Self>, form: Form, request: &[u8]) -> Result<Delivery, DecodeError> {
         let mut worker = self.take_worker();
+        let size_before = worker.table_size();
         let delivery = worker.route(self, form, request);
-        self.metrics.record_table(worker.take_activity());
+        let activity = worker.take_activity();
+        self.metrics
+            .record_table(activity, size_before, worker.table_size());
         self.workers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -96,8 +109,9 @@ impl Router {
         self.limits
     }
 
-    pub(super) fn decider(&self) -> Arc<Decider> {
-        Arc::clone(&self.decider)
+    /// A new table of verdicts.
+    pub(super) fn verdict_table(&self) -> VerdictTable {
+        VerdictTable::new(Arc::clone(&self.decider), self.verdict_bounds)
     }
 
     pub(super) fn metrics(&self) -> &RouterMetrics {

@@ -6,22 +6,27 @@
 //! that no rule reads does not touch the table.
 //!
 //! The key is the values themselves, never a hash of them alone: nobody can choose labels that take
-//! another series' verdict. The table is bounded in bytes: it has a young and an old half; when the
-//! young one is full it becomes the old one, and what the old one held and was not asked for since
-//! is forgotten.
+//! another series' verdict. Where a key stands in the table is decided by a hash with a random seed,
+//! so nobody can choose labels that all stand in the same place.
+//!
+//! The table is bounded in entries and bytes: it has a young and an old half; when the young one is
+//! full it becomes the old one, and what the old one held and was not asked for since is forgotten.
+//!
+//! Each worker owns a table, so a look-up takes no lock and shares no cache line with another. What
+//! that costs is memory, as many times as there are workers; but a table holds combinations of a few
+//! labels, not series, and is small in practice.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
+use super::config::VerdictConfig;
 use crate::model::LabelSet;
 use crate::relabel::{Outcome, Reads, Rules, Scratch};
 use crate::remote_write::v1::Labels;
 use crate::remote_write::wire::put_varint;
 
-/// What the table holds at the most, in bytes of keys and their overhead.
-const TABLE_BYTES: usize = 8 * 1024 * 1024;
 /// A rough figure of what an entry takes beside its key.
 const ENTRY_OVERHEAD_BYTES: usize = 48;
 /// Distinct verdicts at the most, before the table starts anew.
@@ -136,9 +141,11 @@ impl Decider {
 #[derive(Debug)]
 pub(super) struct VerdictTable {
     decider: Arc<Decider>,
+    bounds: VerdictConfig,
     young: HashMap<Box<[u8]>, VerdictId>,
     old: HashMap<Box<[u8]>, VerdictId>,
     young_bytes: usize,
+    old_bytes: usize,
     verdicts: Vec<Verdict>,
     interned: HashMap<Box<[Decision]>, VerdictId>,
     key: Vec<u8>,
@@ -159,13 +166,23 @@ pub(super) struct Activity {
     pub(super) evictions: u64,
 }
 
+/// What a table holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) entries: usize,
+    /// Keys, and roughly what holds them.
+    pub(super) bytes: usize,
+}
+
 impl VerdictTable {
-    pub(super) fn new(decider: Arc<Decider>) -> Self {
+    pub(super) fn new(decider: Arc<Decider>, bounds: VerdictConfig) -> Self {
         Self {
             decider,
+            bounds,
             young: HashMap::new(),
             old: HashMap::new(),
             young_bytes: 0,
+            old_bytes: 0,
             verdicts: Vec::new(),
             interned: HashMap::new(),
             key: Vec::new(),
@@ -181,7 +198,7 @@ impl VerdictTable {
             self.activity.evictions += (self.young.len() + self.old.len()) as u64;
             self.young.clear();
             self.old.clear();
-            self.young_bytes = 0;
+            (self.young_bytes, self.old_bytes) = (0, 0);
             self.verdicts.clear();
             self.interned.clear();
             self.last.1 = None;
@@ -221,10 +238,19 @@ impl VerdictTable {
         std::mem::take(&mut self.activity)
     }
 
+    /// What the table holds now.
+    pub(super) fn size(&self) -> Size {
+        Size {
+            entries: self.young.len() + self.old.len(),
+            bytes: self.young_bytes + self.old_bytes,
+        }
+    }
+
     #[cold]
     fn promote_or_decide(&mut self, labels: &Labels<'_>) -> VerdictId {
         let id = if let Some(id) = self.old.remove(self.key.as_slice()) {
             self.activity.hits += 1;
+            self.old_bytes -= self.key.len() + ENTRY_OVERHEAD_BYTES;
             id
         } else {
             self.activity.misses += 1;
@@ -232,10 +258,13 @@ impl VerdictTable {
             self.intern(decisions)
         };
         let entry_bytes = self.key.len() + ENTRY_OVERHEAD_BYTES;
-        if self.young_bytes + entry_bytes > TABLE_BYTES / 2 {
+        let max_bytes = usize::try_from(self.bounds.max_bytes.bytes()).unwrap_or(usize::MAX);
+        if self.young_bytes + entry_bytes > max_bytes / 2
+            || self.young.len() >= self.bounds.max_entries.div_ceil(2)
+        {
             self.activity.evictions += self.old.len() as u64;
             self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
+            self.old_bytes = std::mem::take(&mut self.young_bytes);
         }
         self.young_bytes += entry_bytes;
         self.young.insert(self.key.as_slice().into(), id);

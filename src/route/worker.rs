@@ -6,7 +6,7 @@ use super::delivery::{Delivery, RouteShare};
 use super::metrics::Tally;
 use super::outbox::Outbox;
 use super::router::{Route, Router};
-use super::verdict::{Activity, Decision, Verdict, VerdictId, VerdictTable};
+use super::verdict::{Activity, Decision, Size, Verdict, VerdictId, VerdictTable};
 use crate::model::LabelSet;
 use crate::relabel::{Outcome, Scratch};
 use crate::remote_write::block::Form;
@@ -54,7 +54,7 @@ impl Worker {
             scratch: Scratch::default(),
         };
         Self {
-            table: VerdictTable::new(router.decider()),
+            table: router.verdict_table(),
             by_verdict: Vec::new(),
             sorter,
         }
@@ -63,6 +63,10 @@ impl Worker {
     /// Takes what happened in the verdict table since the last call.
     pub(super) fn take_activity(&mut self) -> Activity {
         self.table.take_activity()
+    }
+
+    pub(super) fn table_size(&self) -> Size {
+        self.table.size()
     }
 
     /// See [`Router::route`].
@@ -163,7 +167,9 @@ impl Sorter {
                     }
                     self.forward(index, series);
                 }
-                Decision::Kept | Decision::Open => self.rewrite(router, index, series, set),
+                Decision::Kept | Decision::Open => {
+                    self.rewrite(router, (index, decision), series, set);
+                }
             }
         }
     }
@@ -199,17 +205,22 @@ impl Sorter {
         }
     }
 
-    /// Runs all rules of a route on a series, and copies what they make of it.
+    /// Runs a route's rules on a series, those that change labels or all, and copies what they
+    /// make of it.
     fn rewrite<'s>(
         &mut self,
         router: &'s Router,
-        index: usize,
+        (index, decision): (usize, Decision),
         series: &Series<'s>,
         set: &mut LabelSet<'s>,
     ) {
         let rules = &router.routes()[index].rules;
         router.with_external_labels(&series.labels, set);
-        match rules.apply(set, &mut self.scratch) {
+        let outcome = match decision {
+            Decision::Kept => rules.rewrite(set, &mut self.scratch),
+            Decision::Open | Decision::Dropped(_) => rules.apply(set, &mut self.scratch),
+        };
+        match outcome {
             Outcome::Dropped { rule } => return self.tally.drop(index, rule, series.samples),
             // The rules took every label away: there is nothing left to send.
             Outcome::Kept if set.is_empty() => {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use prost::Message as _;
 
+use super::blocks::Encoded;
 use super::cache::Kind;
 use crate::exposition::Exemplar;
 use crate::exposition::protobuf::{BucketSpan, Histogram};
@@ -56,7 +57,7 @@ impl<'r> Outbound<'r> {
     /// Adds a sample of the series with the encoded `labels`.
     pub(super) fn add_float<'e>(
         &mut self,
-        labels: &[u8],
+        labels: Encoded<'_>,
         value: f64,
         timestamp_ms: i64,
         exemplars: impl Iterator<Item = &'e Exemplar<'e>>,
@@ -72,7 +73,7 @@ impl<'r> Outbound<'r> {
     /// Adds a native histogram of the series with the encoded `labels`.
     pub(super) fn add_histogram<'e>(
         &mut self,
-        labels: &[u8],
+        labels: Encoded<'_>,
         histogram: &wire::Histogram,
         exemplars: impl Iterator<Item = &'e Exemplar<'e>>,
     ) -> Result<(), DecodeError> {
@@ -87,7 +88,7 @@ impl<'r> Outbound<'r> {
     /// Adds the marker that the series with the encoded `labels` has ended.
     pub(super) fn add_end(
         &mut self,
-        labels: &[u8],
+        labels: Encoded<'_>,
         kind: Kind,
         timestamp_ms: i64,
     ) -> Result<(), DecodeError> {
@@ -121,13 +122,13 @@ impl<'r> Outbound<'r> {
         Ok(std::mem::take(&mut self.deliveries))
     }
 
-    fn add_series(&mut self, labels: &[u8]) -> Result<(), DecodeError> {
+    fn add_series(&mut self, labels: Encoded<'_>) -> Result<(), DecodeError> {
         put_bytes_header(
             &mut self.buffer,
             TIMESERIES,
             labels.len() + self.payload.len(),
         );
-        self.buffer.extend_from_slice(labels);
+        labels.write(&mut self.buffer);
         self.buffer.extend_from_slice(&self.payload);
         if self.buffer.len() >= PIECE_BYTES {
             self.hand_over()?;

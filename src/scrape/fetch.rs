@@ -25,6 +25,9 @@ const LARGE_BODY_BYTES: usize = 1 << 20;
 /// Large bodies that are read, or wait to be worked on, at the same time, of all targets.
 pub(super) const LARGE_BODIES_MAX: usize = 16;
 
+/// How much larger metrics are than what gzip makes of them.
+const GZIP_RATIO: usize = 10;
+
 /// A body as it came.
 #[derive(Debug)]
 pub(super) struct Fetched {
@@ -149,6 +152,15 @@ fn network_error(error: reqwest::Error) -> ScrapeError {
 }
 
 impl Fetched {
+    /// How large the body is without compression, by experience.
+    pub(super) fn expected_bytes(&self) -> usize {
+        if self.is_gzip {
+            self.bytes.len().saturating_mul(GZIP_RATIO)
+        } else {
+            self.bytes.len()
+        }
+    }
+
     /// The body without compression. Takes CPU, and memory up to the limit on a body.
     pub(super) fn decompress(self) -> Result<Vec<u8>, ScrapeError> {
         if !self.is_gzip {

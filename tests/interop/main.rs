@@ -6,13 +6,18 @@
 //! A program that is not installed fails the test where `CI` is set and skips it elsewhere;
 //! `tests/run` installs them.
 
+mod attacks;
+mod certificates;
 mod chain;
 mod cluster;
 mod crash;
 mod disk_full;
 mod equivalence;
 mod exposition;
+mod guarded;
 mod kubernetes;
+mod listener;
+mod neighbour;
 mod outage;
 mod owner;
 mod peers;

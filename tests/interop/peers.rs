@@ -113,14 +113,61 @@ impl Peer {
         peer.ready("/-/ready").await
     }
 
+    /// promrelay with further files in its directory and further flags, as soon as it listens.
+    pub(crate) async fn promrelay_with(
+        config: &str,
+        files: &[(&str, &str)],
+        flags: &[String],
+    ) -> Peer {
+        let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        for (name, text) in files {
+            fs::write(directory.path().join(name), text).expect("a file can be written");
+        }
+        let program = Some(promrelay());
+        let peer = Peer::start_in(directory, "promrelay", program, config, |address| {
+            let mut all = vec![
+                "run".to_owned(),
+                "--config.file=config.yml".to_owned(),
+                format!("--web.listen-address={address}"),
+            ];
+            all.extend_from_slice(flags);
+            all
+        });
+        eventually("it listens", Duration::from_secs(30), async || {
+            TcpStream::connect(&peer.address).await.ok()
+        })
+        .await;
+        peer
+    }
+
+    /// Where its files are.
+    pub(crate) fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     fn start(
         name: &'static str,
         program: Option<PathBuf>,
         config: &str,
         arguments: impl FnOnce(&str) -> Vec<String>,
     ) -> Peer {
-        let program = program.unwrap_or_else(|| panic!("{name} is not installed"));
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
+        Peer::start_in(directory, name, program, config, arguments)
+    }
+
+    fn start_in(
+        directory: TempDir,
+        name: &'static str,
+        program: Option<PathBuf>,
+        config: &str,
+        arguments: impl FnOnce(&str) -> Vec<String>,
+    ) -> Peer {
+        let program = program.unwrap_or_else(|| panic!("{name} is not installed"));
         let address = format!("127.0.0.1:{}", free_port());
         let config = config.replace(ITSELF, &address);
         fs::write(directory.path().join("config.yml"), config).expect("a file can be written");

@@ -57,6 +57,11 @@ impl Process {
         .await;
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the program to read its configuration again.
     pub(crate) fn hang_up(&self) {
         self.signal("HUP");

@@ -11,7 +11,8 @@ use axum::Router;
 use axum::body::{Bytes, to_bytes};
 use axum::extract::{Request, State};
 use http::{HeaderMap, StatusCode};
-use promrelay::app::{App, Options};
+use promrelay::admin::Lifecycle;
+use promrelay::app::{App, Options, WebOptions};
 use promrelay::http::Server;
 use promrelay::remote_write::generated::prometheus::{Label, Sample, TimeSeries, WriteRequest};
 use promrelay::telemetry::Registry;
@@ -36,11 +37,33 @@ impl Relay {
         Self::start_in(directory).await
     }
 
+    /// The same with a web configuration, and options of how to listen.
+    pub(super) async fn start_with(config: &str, web: &str, options: WebOptions) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("promrelay.yml"), config).unwrap();
+        let file = directory.path().join("web.yml");
+        std::fs::write(&file, web).unwrap();
+        let options = WebOptions {
+            config_file: Some(file),
+            ..options
+        };
+        Self::start_listening(directory, options).await
+    }
+
     pub(super) async fn start_in(directory: TempDir) -> Self {
+        let options = WebOptions {
+            lifecycle: Lifecycle::Enabled,
+            ..WebOptions::default()
+        };
+        Self::start_listening(directory, options).await
+    }
+
+    async fn start_listening(directory: TempDir, web: WebOptions) -> Self {
         let options = Options {
             config_file: directory.path().join("promrelay.yml"),
             listen_address: loopback(),
             storage_path: directory.path().join("data"),
+            web,
         };
         let app = App::start(options, Registry::new()).await.unwrap();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
@@ -95,6 +118,11 @@ impl Relay {
         let response = request.send().await.unwrap();
         let (status, headers) = (response.status(), response.headers().clone());
         (status, text(response).await, headers)
+    }
+
+    /// The URL of a path for operators.
+    pub(super) fn admin_url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.app.admin_address())
     }
 
     pub(super) async fn get(&self, path: &str) -> (StatusCode, String) {

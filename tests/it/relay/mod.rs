@@ -7,6 +7,7 @@ mod exposer;
 mod harness;
 mod histograms;
 mod intake;
+mod listeners;
 mod queues;
 mod refusals;
 mod reload;

@@ -1,63 +1,38 @@
-//! Connections with bounds: so many at a time, and none on which a write does not get on.
+//! A connection's stream: breaks when a write stalls, and tells when bytes come.
 
-use std::future::{Ready, ready};
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum_server::accept::Accept;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, Sleep, sleep};
 
-/// How long a client may leave what is written to it unread.
-const STALL: Duration = Duration::from_secs(15);
+use super::activity::Activity;
 
-/// Accepts connections up to a number; one too many is closed at once.
-#[derive(Clone, Debug)]
-pub(super) struct Bounded(Arc<Semaphore>);
-
-impl Bounded {
-    pub(super) fn new(connections: usize) -> Self {
-        Self(Arc::new(Semaphore::new(connections)))
-    }
-}
-
-impl<S> Accept<TcpStream, S> for Bounded {
-    type Stream = Guarded;
-    type Service = S;
-    type Future = Ready<io::Result<(Guarded, S)>>;
-
-    fn accept(&self, stream: TcpStream, service: S) -> Self::Future {
-        let Ok(permit) = Arc::clone(&self.0).try_acquire_owned() else {
-            return ready(Err(io::Error::other("too many connections")));
-        };
-        let stall = Box::pin(sleep(STALL));
-        ready(Ok((
-            Guarded {
-                stream,
-                stall,
-                stalled: false,
-                _permit: permit,
-            },
-            service,
-        )))
-    }
-}
-
-/// A connection that breaks when a write stalls.
-pub(super) struct Guarded {
-    stream: TcpStream,
+/// A stream that is watched, of TCP or of TLS on it.
+pub(super) struct Watched<S> {
+    stream: S,
+    activity: Arc<Activity>,
+    /// How long a client may leave what is written to it unread.
+    write_time: Duration,
     stall: Pin<Box<Sleep>>,
     /// Whether the last write had to wait.
     stalled: bool,
-    _permit: OwnedSemaphorePermit,
 }
 
-impl Guarded {
+impl<S> Watched<S> {
+    pub(super) fn new(stream: S, activity: Arc<Activity>, write_time: Duration) -> Self {
+        Self {
+            stream,
+            activity,
+            write_time,
+            stall: Box::pin(sleep(write_time)),
+            stalled: false,
+        }
+    }
+
     /// Passes on what a write came to, and fails if it has waited for too long.
     fn watch<T>(
         &mut self,
@@ -70,7 +45,7 @@ impl Guarded {
         }
         if !self.stalled {
             self.stalled = true;
-            self.stall.as_mut().reset(Instant::now() + STALL);
+            self.stall.as_mut().reset(Instant::now() + self.write_time);
         }
         match self.stall.as_mut().poll(context) {
             Poll::Ready(()) => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
@@ -79,17 +54,23 @@ impl Guarded {
     }
 }
 
-impl AsyncRead for Guarded {
+impl<S: AsyncRead + Unpin> AsyncRead for Watched<S> {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_read(context, buffer)
+        let this = self.get_mut();
+        let before = buffer.filled().len();
+        let read = Pin::new(&mut this.stream).poll_read(context, buffer);
+        if let Some(bytes) = buffer.filled().get(before..).filter(|new| !new.is_empty()) {
+            this.activity.received(bytes);
+        }
+        read
     }
 }
 
-impl AsyncWrite for Guarded {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Watched<S> {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -100,12 +81,17 @@ impl AsyncWrite for Guarded {
         this.watch(written, context)
     }
 
+    /// TLS keeps what it could not write until it is flushed, so this can stall as well.
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(context);
+        this.watch(flushed, context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        let this = self.get_mut();
+        let shut = Pin::new(&mut this.stream).poll_shutdown(context);
+        this.watch(shut, context)
     }
 
     fn poll_write_vectored(

@@ -1,0 +1,157 @@
+//! The relay's listeners: one for writes, one for operators if they want it apart, and one for the
+//! relay's own commands where those could not get in otherwise.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use futures_util::future::join_all;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::web_watch::{WebMetrics, WebWatch, watch};
+use crate::admin::{Admin, Lifecycle};
+use crate::config::{LoadError, WebFile, load_web};
+use crate::http::{BindError, Limits, ListenerMetrics, Options, Server, Settings, Web};
+use crate::receive::Receiver;
+use crate::settings::Secret;
+use crate::telemetry::Registry;
+
+/// Connections of the relay's own commands.
+const OWN_CONNECTIONS: usize = 32;
+
+/// How the relay listens beside its first address.
+#[derive(Clone, Debug, Default)]
+pub struct WebOptions {
+    /// Where operators reach the relay; with the senders if it is not set.
+    pub admin_address: Option<SocketAddr>,
+    /// TLS and users, of both unless the next is set.
+    pub config_file: Option<PathBuf>,
+    /// TLS and users of operators.
+    pub admin_config_file: Option<PathBuf>,
+    /// Whether `POST /-/reload` is there.
+    pub lifecycle: Lifecycle,
+    /// Bounds of each listener.
+    pub limits: Limits,
+}
+
+/// The web configurations as they were at the start.
+pub(super) struct WebFiles {
+    writes: Option<(PathBuf, WebFile)>,
+    admin: Option<(PathBuf, WebFile)>,
+}
+
+impl WebFiles {
+    pub(super) fn load(options: &WebOptions) -> Result<Self, LoadError> {
+        let load = |path: &PathBuf| load_web(path).map(|file| (path.clone(), file));
+        Ok(Self {
+            writes: options.config_file.as_ref().map(load).transpose()?,
+            admin: options.admin_config_file.as_ref().map(load).transpose()?,
+        })
+    }
+}
+
+/// The open listeners.
+#[derive(Debug)]
+pub(super) struct Listeners {
+    writes: Server,
+    admin: Option<Server>,
+    own: Option<Server>,
+    _watch: AbortOnDropHandle<()>,
+}
+
+impl Listeners {
+    /// Opens the listeners. Whoever shows `token` is known to that of the operators.
+    pub(super) fn open(
+        address: SocketAddr,
+        options: &WebOptions,
+        files: WebFiles,
+        (receiver, admin): (&Arc<Receiver>, &Arc<Admin>),
+        token: &Secret,
+        registry: &Registry,
+    ) -> Result<Self, BindError> {
+        let mut watches = Vec::new();
+        let mut web = |name: &str, file: Option<(PathBuf, WebFile)>| {
+            let metrics = WebMetrics::new(registry, name);
+            let (path, WebFile { settings, files }) = file?;
+            let web = Web::new(settings, Some(token));
+            watches.push(WebWatch::new(path, files, &web, metrics));
+            Some(web)
+        };
+        let writes_web = web("writes", files.writes);
+        let admin_web = files.admin.and_then(|file| web("admin", Some(file)));
+        let serve = |address, name: &str, web: &Option<Arc<Web>>, service| {
+            let options = Options {
+                limits: options.limits.clone(),
+                web: web.clone(),
+                metrics: ListenerMetrics::new(registry, name),
+            };
+            Server::open(address, service, options)
+        };
+        let writes_service = receiver.service().merge(admin.health_service());
+        let admin_service = admin.service(options.lifecycle);
+        let operators = admin_web.or_else(|| writes_web.clone());
+        let (writes, admin_server) = match options.admin_address {
+            None => {
+                let service = writes_service.merge(admin_service);
+                (serve(address, "writes", &writes_web, service)?, None)
+            }
+            Some(admin_address) => {
+                let service = admin_service.merge(admin.health_service());
+                let writes = serve(address, "writes", &writes_web, writes_service)?;
+                let admin = serve(admin_address, "admin", &operators, service)?;
+                (writes, Some(admin))
+            }
+        };
+        // The commands have no certificate to show, and none to know the relay's by.
+        let is_closed = operators.is_some_and(|web| web.current().tls().is_some());
+        let own = is_closed.then(|| {
+            let service = admin.queues_service().merge(admin.health_service());
+            own(service, token)
+        });
+        Ok(Self {
+            writes,
+            admin: admin_server,
+            own: own.transpose()?,
+            _watch: AbortOnDropHandle::new(watch(watches)),
+        })
+    }
+
+    /// Where writes are taken.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.writes.address()
+    }
+
+    /// Where operators are.
+    pub(super) fn admin_address(&self) -> SocketAddr {
+        self.admin.as_ref().unwrap_or(&self.writes).address()
+    }
+
+    /// Where the relay's own commands are.
+    pub(super) fn own_address(&self) -> SocketAddr {
+        let own = self.own.as_ref().map(Server::address);
+        own.unwrap_or_else(|| self.admin_address())
+    }
+
+    /// Closes them, that of the operators last.
+    pub(super) async fn stop(self, deadline: Duration) {
+        self.writes.stop(deadline).await;
+        let others = [self.own, self.admin].into_iter().flatten();
+        join_all(others.map(|server| server.stop(deadline))).await;
+    }
+}
+
+/// A listener on loopback for whoever has the token.
+fn own(service: Router, token: &Secret) -> Result<Server, BindError> {
+    let options = Options {
+        limits: Limits {
+            connections: OWN_CONNECTIONS,
+            connections_per_peer: OWN_CONNECTIONS,
+            ..Limits::default()
+        },
+        web: Some(Web::new(Settings::for_token(token), None)),
+        metrics: ListenerMetrics::default(),
+    };
+    Server::open((Ipv4Addr::LOCALHOST, 0).into(), service, options)
+}

@@ -1,0 +1,206 @@
+//! One request, before and after the service: who sends it, whether there is a turn for it, and
+//! what it holds until its answer has been taken.
+
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::response::{IntoResponse as _, Response};
+use bytes::Bytes;
+use http::header::{CONNECTION, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+use tower_service::Service as _;
+
+use super::Shared;
+use super::activity::{Activity, BodyWatch, InHand};
+use super::metrics::Refused;
+use super::peers::Place;
+use super::turns::{Arriving, Turn};
+use crate::http::body::drain_refused;
+use crate::http::web::{Settings, Verdict};
+
+/// When those are asked to come back who find too many others asking who they are.
+const COME_BACK: Duration = Duration::from_secs(2);
+
+/// Answers a request.
+pub(super) async fn handle(
+    shared: Arc<Shared>,
+    (activity, place): (Arc<Activity>, Arc<Place>),
+    request: Request<Incoming>,
+) -> Result<Response<Answer>, Infallible> {
+    let in_hand = activity.begin();
+    let settings = shared.options.web.as_ref().map(|web| web.current());
+    let is_last =
+        request.version() < Version::HTTP_2 && request.headers().contains_key(TRANSFER_ENCODING);
+    let watch = in_hand.body_watch();
+    let (parts, body) = request.into_parts();
+    let admitted = admit(&shared, settings.as_deref(), &parts.headers).await;
+    let budget = settings.clone().filter(|_| admitted.is_ok());
+    let arriving = admitted
+        .is_ok()
+        .then(|| shared.turns.arriving(place.too_slow()));
+    let body = Body::new(Watched {
+        body,
+        watch: Some((watch, arriving)),
+        budget,
+    });
+    let (mut response, turn) = match admitted {
+        Ok(turn) => {
+            place.keep();
+            let request = Request::from_parts(parts, body);
+            let answered = shared.service.clone().call(request).await;
+            (answered.unwrap_or_else(|never| match never {}), Some(turn))
+        }
+        Err(refusal) => {
+            shared.options.metrics.refused(refusal.reason);
+            drain_refused(body).await;
+            (refusal.into_response(settings.as_deref()), None)
+        }
+    };
+    in_hand.has_answer();
+    if let Some(settings) = &settings {
+        settings.add_headers(response.headers_mut());
+    }
+    if is_last {
+        let headers = response.headers_mut();
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(response.map(|body| Answer {
+        body,
+        _held: (in_hand, turn),
+    }))
+}
+
+/// Why a request is not passed on.
+struct Refusal {
+    reason: Refused,
+    come_back: Option<Duration>,
+}
+
+impl Refusal {
+    fn new(reason: Refused) -> Self {
+        Self {
+            reason,
+            come_back: None,
+        }
+    }
+
+    fn later(reason: Refused, come_back: Duration) -> Self {
+        Self {
+            reason,
+            come_back: Some(come_back),
+        }
+    }
+
+    fn into_response(self, settings: Option<&Settings>) -> Response {
+        if let Some(come_back) = self.come_back {
+            // Not 429: a Prometheus drops what is answered with that, unless it is told otherwise.
+            let seconds = come_back.as_secs() + u64::from(come_back.subsec_nanos() > 0);
+            let headers = [(RETRY_AFTER, seconds.max(1).to_string())];
+            let words = "Too many requests, come back later\n";
+            return (StatusCode::SERVICE_UNAVAILABLE, headers, words).into_response();
+        }
+        let mut response = (StatusCode::UNAUTHORIZED, "Unauthorized\n").into_response();
+        for challenge in settings.iter().flat_map(|settings| settings.challenges()) {
+            let challenge = HeaderValue::from_static(challenge);
+            response.headers_mut().append(WWW_AUTHENTICATE, challenge);
+        }
+        response
+    }
+}
+
+/// Lets a request pass, with a turn that it keeps, or not. First of all, who sends it: strangers
+/// cannot use up what is meant for those who belong.
+async fn admit(
+    shared: &Shared,
+    settings: Option<&Settings>,
+    headers: &HeaderMap,
+) -> Result<Turn, Refusal> {
+    if let (Some(web), Some(settings)) = (&shared.options.web, settings) {
+        match web.authenticate(settings, headers).await {
+            Verdict::Known => {}
+            Verdict::Stranger => return Err(Refusal::new(Refused::Unauthorized)),
+            Verdict::Busy => return Err(Refusal::later(Refused::Authentication, COME_BACK)),
+        }
+        if let Some(rate) = settings.request_rate() {
+            let later = |wait| Refusal::later(Refused::RequestRate, wait);
+            rate.take(1.0).map_err(later)?;
+        }
+        if let Some(rate) = settings.byte_rate() {
+            // It goes into debt by what comes; the next one waits until that is paid.
+            let later = |wait| Refusal::later(Refused::ByteRate, wait);
+            rate.take(0.0).map_err(later)?;
+        }
+    }
+    let turn = shared.turns.take().await;
+    turn.ok_or_else(|| Refusal::later(Refused::Requests, Duration::ZERO))
+}
+
+/// A request's body: what comes is counted, and the connection knows when all of it has come.
+struct Watched {
+    body: Incoming,
+    /// Dropped as soon as all of it is there.
+    watch: Option<(BodyWatch, Option<Arriving>)>,
+    budget: Option<Arc<Settings>>,
+}
+
+impl HttpBody for Watched {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        let budget = this.budget.as_ref().and_then(|it| it.byte_rate());
+        if let (Some(rate), Some(Ok(frame))) = (budget, &frame) {
+            let bytes = frame.data_ref().map_or(0, Bytes::len);
+            rate.charge(bytes as f64);
+        }
+        if frame.is_none() || this.body.is_end_stream() {
+            this.watch = None;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// An answer's body, with what its request holds until all of it was taken.
+pub(super) struct Answer {
+    body: Body,
+    _held: (InHand, Option<Turn>),
+}
+
+impl HttpBody for Answer {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.get_mut().body).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}

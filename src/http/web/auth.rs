@@ -1,0 +1,251 @@
+//! Users and tokens: who sends a request.
+//!
+//! A password's check takes a processor tens of milliseconds. So it leaves the reactor, there is
+//! one at a time, no more than [`WAITING`] requests wait for theirs, and what came of it is
+//! remembered: those that were right apart from those that were wrong, so that no number of wrong
+//! guesses makes the relay forget who belongs.
+//!
+//! What is compared and remembered are not passwords and tokens but their HMACs, with a key that
+//! is drawn at the start: how long a look-up takes tells nothing of what was looked up, and a core
+//! dump holds no password of anybody who is not just being served. A user who does not exist takes
+//! as long as one who does.
+
+use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use aws_lc_rs::constant_time::verify_slices_are_equal;
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use tokio::sync::Semaphore;
+use tokio::time::timeout;
+
+use super::names::PasswordHash;
+use crate::settings::Secret;
+
+/// Requests that wait for a password to be checked.
+const WAITING: usize = 64;
+/// How long they do.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Checks that are remembered, of each kind.
+const REMEMBERED: usize = 1024;
+
+/// Who sends a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::http) enum Verdict {
+    /// One who may.
+    Known,
+    /// Nobody who may.
+    Stranger,
+    /// Too many ask at the same time.
+    Busy,
+}
+
+/// Who may.
+pub(in crate::http) struct Users {
+    passwords: BTreeMap<String, PasswordHash>,
+    tokens: Vec<String>,
+}
+
+impl Users {
+    pub(super) fn new(passwords: BTreeMap<String, PasswordHash>, tokens: Vec<String>) -> Self {
+        Self { passwords, tokens }
+    }
+
+    pub(super) fn asks_who(&self) -> bool {
+        !self.passwords.is_empty() || !self.tokens.is_empty()
+    }
+
+    pub(super) fn challenges(&self) -> impl Iterator<Item = &'static str> {
+        let basic = (!self.passwords.is_empty()).then_some("Basic");
+        let bearer = (!self.tokens.is_empty()).then_some("Bearer");
+        basic.into_iter().chain(bearer)
+    }
+}
+
+impl fmt::Display for Users {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (users, tokens) = (self.passwords.len(), self.tokens.len());
+        write!(formatter, "{users} users, {tokens} tokens")
+    }
+}
+
+/// The checks of a listener, and what came of them.
+pub(super) struct Checks {
+    key: hmac::Key,
+    /// Who shows this one belongs to the relay itself.
+    own_token: Option<hmac::Tag>,
+    processor: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    right: Memory,
+    wrong: Memory,
+}
+
+impl Checks {
+    pub(super) fn new(own_token: Option<&Secret>) -> Self {
+        let key = hmac::Key::new(hmac::HMAC_SHA256, &rand::random::<[u8; 32]>());
+        Self {
+            own_token: own_token.map(|token| hmac::sign(&key, token.reveal().as_bytes())),
+            key,
+            processor: Arc::new(Semaphore::new(1)),
+            waiting: AtomicUsize::new(0),
+            right: Memory::default(),
+            wrong: Memory::default(),
+        }
+    }
+
+    pub(super) async fn authenticate(&self, users: &Users, headers: &HeaderMap) -> Verdict {
+        if !users.asks_who() {
+            return Verdict::Known;
+        }
+        let shown = headers.get(AUTHORIZATION).map(http::HeaderValue::as_bytes);
+        let Some((scheme, credentials)) = shown.and_then(split_scheme) else {
+            return Verdict::Stranger;
+        };
+        if scheme.eq_ignore_ascii_case(b"bearer") {
+            return self.check_token(users, credentials);
+        }
+        if !scheme.eq_ignore_ascii_case(b"basic") {
+            return Verdict::Stranger;
+        }
+        let decoded = STANDARD.decode(credentials).ok();
+        let Some((user, password)) = decoded.as_deref().and_then(split_password) else {
+            return Verdict::Stranger;
+        };
+        self.check_password(users, user, password).await
+    }
+
+    /// Compares with each token, whichever is the right one.
+    fn check_token(&self, users: &Users, shown: &[u8]) -> Verdict {
+        let shown = hmac::sign(&self.key, shown);
+        let is_shown =
+            |tag: &hmac::Tag| verify_slices_are_equal(tag.as_ref(), shown.as_ref()).is_ok();
+        let tokens = users.tokens.iter();
+        let tags = tokens.map(|token| hmac::sign(&self.key, token.as_bytes()));
+        let own = self.own_token.as_ref().is_some_and(is_shown);
+        let known = tags.fold(own, |known, tag| known | is_shown(&tag));
+        if known {
+            Verdict::Known
+        } else {
+            Verdict::Stranger
+        }
+    }
+
+    async fn check_password(&self, users: &Users, user: &[u8], password: &[u8]) -> Verdict {
+        let name = std::str::from_utf8(user).ok();
+        let known = name.and_then(|name| users.passwords.get(name));
+        let hash = match (known, users.passwords.values().next()) {
+            (Some(known), _) => known.text().to_owned(),
+            (None, Some(any)) => any.of_nobody(),
+            (None, None) => return Verdict::Stranger,
+        };
+        let tag = self.tag(user, &hash, password);
+        if let Some(verdict) = self.remembered(&tag) {
+            return verdict;
+        }
+        let Some(_waiting) = Waiting::begin(&self.waiting) else {
+            return Verdict::Busy;
+        };
+        let turn = timeout(PATIENCE, Arc::clone(&self.processor).acquire_owned()).await;
+        let Ok(Ok(turn)) = turn else {
+            return Verdict::Busy;
+        };
+        // Others with the same password may have had their turn in the meantime.
+        if let Some(verdict) = self.remembered(&tag) {
+            return verdict;
+        }
+        let (password, is_user) = (password.to_vec(), known.is_some());
+        let check = tokio::task::spawn_blocking(move || {
+            let is_right = bcrypt::verify(&password, &hash).unwrap_or(false);
+            drop(turn);
+            is_right
+        });
+        if check.await.unwrap_or(false) && is_user {
+            self.right.add(tag);
+            Verdict::Known
+        } else {
+            self.wrong.add(tag);
+            Verdict::Stranger
+        }
+    }
+
+    fn remembered(&self, tag: &[u8; 32]) -> Option<Verdict> {
+        if self.right.has(tag) {
+            return Some(Verdict::Known);
+        }
+        self.wrong.has(tag).then_some(Verdict::Stranger)
+    }
+
+    /// Stands for a user, the hash in force and a password.
+    fn tag(&self, user: &[u8], hash: &str, password: &[u8]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in [user, hash.as_bytes(), password] {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part);
+        }
+        let mut tag = [0; 32];
+        tag.copy_from_slice(context.sign().as_ref());
+        tag
+    }
+}
+
+/// A place among those who wait.
+struct Waiting<'a>(&'a AtomicUsize);
+
+impl<'a> Waiting<'a> {
+    fn begin(waiting: &'a AtomicUsize) -> Option<Self> {
+        let before = waiting.fetch_add(1, Ordering::Relaxed);
+        let place = Self(waiting);
+        (before < WAITING).then_some(place)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The last tags, up to a number.
+#[derive(Default)]
+struct Memory(Mutex<(HashSet<[u8; 32]>, VecDeque<[u8; 32]>)>);
+
+impl Memory {
+    fn has(&self, tag: &[u8; 32]) -> bool {
+        let memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.0.contains(tag)
+    }
+
+    fn add(&self, tag: [u8; 32]) {
+        let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tags, order) = &mut *memory;
+        if !tags.insert(tag) {
+            return;
+        }
+        order.push_back(tag);
+        if order.len() > REMEMBERED
+            && let Some(oldest) = order.pop_front()
+        {
+            tags.remove(&oldest);
+        }
+    }
+}
+
+/// A scheme, and what follows it.
+fn split_scheme(header: &[u8]) -> Option<(&[u8], &[u8])> {
+    let space = header.iter().position(|byte| *byte == b' ')?;
+    let (scheme, rest) = header.split_at(space);
+    Some((scheme, rest.trim_ascii()))
+}
+
+/// A user's name and password.
+fn split_password(credentials: &[u8]) -> Option<(&[u8], &[u8])> {
+    let colon = credentials.iter().position(|byte| *byte == b':')?;
+    let (user, rest) = credentials.split_at(colon);
+    rest.split_first().map(|(_, password)| (user, password))
+}
