@@ -91,8 +91,8 @@ impl<'a> Parser<'a> {
             }
             let guess = self.lexer.guess_series();
             let guess = guess.filter(|_| self.created_lines == Created::Series);
-            let known = guess.filter(|guess| knows(guess));
-            let (exposed, value) = match known {
+            let recalled = guess.filter(|guess| knows(guess));
+            let (exposed, value) = match recalled {
                 Some(exposed) => (exposed, self.parse_known(exposed)?),
                 None => self.parse_series()?,
             };
@@ -105,7 +105,7 @@ impl<'a> Parser<'a> {
                 labels: &self.labels,
                 exemplars: &self.exemplars,
                 exposed,
-                is_known: known.is_some(),
+                is_known: recalled.is_some(),
                 value,
                 timestamp_ms,
                 start_timestamp_ms,

@@ -126,8 +126,8 @@ impl<'a> Parser<'a> {
 
     fn parse_sample(&mut self, knows: impl FnOnce(&[u8]) -> bool) -> Result<Entry<'_>, ParseError> {
         self.labels.clear();
-        let known = self.lexer.guess_series().filter(|guess| knows(guess));
-        let exposed = match known {
+        let recalled = self.lexer.guess_series().filter(|guess| knows(guess));
+        let exposed = match recalled {
             Some(exposed) => {
                 self.lexer.take(exposed);
                 exposed
@@ -140,7 +140,7 @@ impl<'a> Parser<'a> {
             labels: &self.labels,
             exemplars: &[],
             exposed,
-            is_known: known.is_some(),
+            is_known: recalled.is_some(),
             value,
             timestamp_ms,
             start_timestamp_ms: None,

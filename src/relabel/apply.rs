@@ -61,14 +61,11 @@ impl Rule {
     /// Copies the value of each label whose name matches to the name that the replacement makes of
     /// it. All names are matched before any label is set.
     fn map_labels<'l>(&self, labels: &mut LabelSet<'l>, memo: &mut Memo) {
-        let mut mapped: Vec<(String, Cow<'l, str>)> = Vec::new();
-        for (name, value) in labels.held() {
-            if let Some(name) = self.mapped_name(name, memo)
-                && !name.is_empty()
-            {
-                mapped.push((name, value.clone()));
-            }
-        }
+        let map = |(name, value): (&str, &Cow<'l, str>)| {
+            let mapped = self.mapped_name(name, memo)?;
+            (!mapped.is_empty()).then(|| (mapped, value.clone()))
+        };
+        let mapped: Vec<_> = labels.held().filter_map(map).collect();
         for (name, value) in mapped {
             labels.set(name, value);
         }

@@ -19,8 +19,9 @@ use std::borrow::Cow;
 use hashbrown::{HashMap, HashSet};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
-use self::index::{Index, sort};
+use self::index::{Index, keep_common, sort};
 use super::blocks::{Block, Blocks, Encoded};
+use super::encode::Kind;
 use super::families::Said;
 
 /// How many more entries than at the last success are kept while scrapes fail.
@@ -28,14 +29,6 @@ const SPARE_ENTRIES: usize = 1000;
 
 /// Up to so many entries a scrape is settled where it is closed: a tenth of a millisecond.
 const SETTLED_AT_ONCE: usize = 5000;
-
-/// What a sample is, and so what the marker of its series' end looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Float,
-    Histogram,
-    FloatHistogram,
-}
 
 /// A series that ended: its encoded labels, and what its samples were.
 pub(super) type Ended<'c> = (Cow<'c, [u8]>, Kind);
@@ -60,6 +53,8 @@ pub(super) struct Cache {
     entries_at_success: usize,
     /// What came of the last scrape, until the next one begins.
     closed: Option<(Success, Told)>,
+    /// How large the last request was.
+    pub(super) request_bytes: usize,
     /// Whether the target's own series (`up` and the like) were written.
     pub(super) is_reported: bool,
     /// What the target said of its metrics in the last scrape that succeeded.
@@ -70,7 +65,8 @@ pub(super) struct Cache {
 struct Entry {
     spelling: u128,
     labels_hash: u64,
-    labels: Labels,
+    /// `None` if relabelling drops the series.
+    labels: Option<Block>,
     /// Whether this scrape had the spelling.
     is_seen: bool,
     /// Whether the series was there at the last scrape, so that its end has to be told.
@@ -78,9 +74,6 @@ struct Entry {
     is_there: bool,
     kind: Kind,
 }
-
-/// What relabelling made of a spelling.
-type Labels = Option<Block>;
 
 /// What the cache knows of a spelling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -232,7 +225,12 @@ impl Cache {
         Some(slot)
     }
 
-    fn add(&mut self, Spelling(spelling): Spelling, labels: Labels, labels_hash: u64) -> Slot {
+    fn add(
+        &mut self,
+        Spelling(spelling): Spelling,
+        labels: Option<Block>,
+        labels_hash: u64,
+    ) -> Slot {
         let at = self.entries.len();
         let index = self.index();
         index.by_spelling.insert(spelling, at);
@@ -370,16 +368,7 @@ impl Cache {
             self.entries.shrink_to_fit();
         }
         self.blocks.shrink();
-        if !common.is_empty() {
-            let mut spellings: HashMap<u64, u32> = HashMap::new();
-            for entry in self.entries.iter().filter(|entry| entry.labels.is_some()) {
-                *spellings.entry(entry.labels_hash).or_default() += 1;
-            }
-            common.retain(|hash, is_tracked| {
-                *is_tracked = false;
-                spellings.get(hash).is_some_and(|&spellings| spellings > 1)
-            });
-        }
+        keep_common(&mut common, &self.entries);
         self.common = common;
     }
 }

@@ -105,7 +105,8 @@ impl Cycle {
                 () = ordered(&mut self.orders) => break,
             }
             let time = due.time_of(SystemTime::now());
-            cache = self.scrape(cache, time).await;
+            // In a box of its own: between turns a target holds none of what a scrape needs.
+            cache = Box::pin(self.scrape(cache, time)).await;
         }
         self.leave(cache, ticks).await
     }
@@ -171,13 +172,11 @@ impl Cycle {
             (cache, taken)
         };
         let (worked, in_hand) = self.work(load, time, started, work).await;
-        match worked {
-            Some((cache, taken)) => (cache, Some(taken), in_hand),
-            None => {
-                tracing::error!("the work on a scrape panicked");
-                (Cache::new(&self.target.labels), None, in_hand)
-            }
-        }
+        let Some((cache, taken)) = worked else {
+            tracing::error!("the work on a scrape panicked");
+            return (Cache::new(&self.target.labels), None, in_hand);
+        };
+        (cache, Some(taken), in_hand)
     }
 
     /// Does what takes CPU; what is heavy away from the reactor, when a processor is free. `None`

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use prost::Message as _;
 
 use super::blocks::Encoded;
-use super::cache::Kind;
 use crate::exposition::Exemplar;
 use crate::exposition::protobuf::{BucketSpan, Histogram};
 use crate::remote_write::block::Form;
@@ -29,6 +28,14 @@ const TIMESTAMP_TAG: u8 = 2 << 3;
 /// The value that says that a series has ended: one of the many bit patterns of NaN.
 pub(super) const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
+/// What a sample is, and so what the marker of its series' end looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Float,
+    Histogram,
+    FloatHistogram,
+}
+
 /// What one scrape leaves for the routes. Nothing of it has happened yet.
 #[derive(Debug)]
 pub(super) struct Outbound<'r> {
@@ -39,10 +46,11 @@ pub(super) struct Outbound<'r> {
 }
 
 impl<'r> Outbound<'r> {
-    pub(super) fn new(router: &'r Arc<Router>) -> Self {
+    /// For about so many bytes of a request.
+    pub(super) fn new(router: &'r Arc<Router>, expected_bytes: usize) -> Self {
         Self {
             router,
-            buffer: Vec::new(),
+            buffer: Vec::with_capacity(expected_bytes.min(PIECE_BYTES)),
             payload: Vec::new(),
             deliveries: Vec::new(),
         }
@@ -114,6 +122,11 @@ impl<'r> Outbound<'r> {
     /// The buffer of the current request, for fields that are no series.
     pub(super) fn buffer(&mut self) -> &mut Vec<u8> {
         &mut self.buffer
+    }
+
+    /// How many bytes the current request has.
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len()
     }
 
     /// Hands over the rest; what came of all pieces, in order.

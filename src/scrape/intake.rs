@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use super::blocks::Encoded;
-use super::cache::{Cache, Kind, Known, Occurrence, Slot, Spelling, Success, hash_labels};
-use super::encode::{Outbound, convert_histogram};
+use super::cache::{Cache, Known, Occurrence, Slot, Spelling, Success, hash_labels};
+use super::encode::{Kind, Outbound, convert_histogram};
 use super::error::ScrapeError;
 use super::families::Listener;
 use super::fetch::Fetched;
@@ -83,13 +83,14 @@ pub(super) fn take(
 
 /// Adds the ends of series and the target's own, and hands all of it over.
 fn tell(
-    cache: &Cache,
+    cache: &mut Cache,
     outbound: &mut Outbound<'_>,
     context: Context<'_>,
     values: &report::Values,
 ) -> Result<Vec<Delivery>, DecodeError> {
     tell_ends(cache, outbound, context.time_ms)?;
     report::write(outbound, context, values)?;
+    cache.request_bytes = outbound.len();
     outbound.finish()
 }
 
@@ -99,7 +100,7 @@ pub(super) fn take_leave(
     cache: &mut Cache,
 ) -> Result<Vec<Delivery>, DecodeError> {
     cache.begin();
-    let mut outbound = Outbound::new(context.router);
+    let mut outbound = Outbound::new(context.router, 0);
     tell_ends(cache, &mut outbound, context.time_ms)?;
     if cache.is_reported {
         report::write_ends(&mut outbound, context)?;
@@ -154,10 +155,12 @@ enum Place {
 impl<'i, 'c> Intake<'i, 'c> {
     fn new(context: Context<'c>, cache: &'i mut Cache) -> Self {
         let listener = Listener::new(context.book, cache.said.clone(), context.started);
+        // A few series more, or longer values, need no other memory.
+        let expected_bytes = cache.request_bytes + cache.request_bytes / 16;
         Self {
             context,
             cache,
-            outbound: Outbound::new(context.router),
+            outbound: Outbound::new(context.router, expected_bytes),
             counts: Counts::default(),
             scratch: Scratch::default(),
             block: Vec::new(),

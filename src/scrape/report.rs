@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use super::blocks::Encoded;
-use super::cache::Kind;
-use super::encode::Outbound;
+use super::encode::{Kind, Outbound};
 use super::turn::{Context, Counts};
 use crate::model::{Label, LabelSet, METRIC_NAME};
 use crate::remote_write::v1::{DecodeError, encode_labels};

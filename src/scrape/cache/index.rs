@@ -42,3 +42,18 @@ pub(super) fn sort(entries: &mut Vec<Entry>, order: &[usize]) {
     ranked.sort_by_key(|(rank, _)| *rank);
     entries.extend(ranked.into_iter().map(|(_, entry)| entry));
 }
+
+/// Keeps of `common` the labels that several of the entries still have; none is tracked yet.
+pub(super) fn keep_common(common: &mut HashMap<u64, bool>, entries: &[Entry]) {
+    if common.is_empty() {
+        return;
+    }
+    let mut spellings: HashMap<u64, u32> = HashMap::new();
+    for entry in entries.iter().filter(|entry| entry.labels.is_some()) {
+        *spellings.entry(entry.labels_hash).or_default() += 1;
+    }
+    common.retain(|hash, is_tracked| {
+        *is_tracked = false;
+        spellings.get(hash).is_some_and(|&spellings| spellings > 1)
+    });
+}

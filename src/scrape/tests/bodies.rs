@@ -12,9 +12,8 @@ use crate::relabel::{Rules, Scratch};
 use crate::remote_write::generated::prometheus::WriteRequest;
 use crate::remote_write::v1::encode_labels;
 use crate::scrape::blocks::{Block, Blocks};
-use crate::scrape::cache::{
-    Cache, Kind, Known, Occurrence, Slot, Spelling, Success, Told, hash_labels,
-};
+use crate::scrape::cache::{Cache, Known, Occurrence, Slot, Spelling, Success, Told, hash_labels};
+use crate::scrape::encode::Kind;
 use crate::scrape::error::ScrapeError;
 use crate::scrape::label::label;
 use crate::scrape::metadata::{Book, Due, Family};

@@ -1,6 +1,7 @@
 //! The relay in this process, between a sender and receivers that do as they are told.
 
 mod client;
+mod conformance;
 mod delivery;
 mod documentation;
 mod exposer;
