@@ -108,8 +108,8 @@ async fn b2_b4_invalid_series_are_400_with_how_many_and_why_and_none_is_kept() {
         .sample(&[("__name__", "valid")], 1, 1.0)
         .sample(&[("job", "a")], 1, 1.0)
         .sample(&[("__name__", "twice"), ("x", "1"), ("x", "2")], 1, 1.0);
-    let series = request.series(&[("__name__", "h")]);
-    series.histograms.push(histogram(3, 4));
+    let with_histogram = request.series(&[("__name__", "h")]);
+    with_histogram.histograms.push(histogram(3, 4));
     let words = [
         "3 of 4 series are not valid",
         "series 1: series has no metric name",
