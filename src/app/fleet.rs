@@ -345,8 +345,10 @@ impl Fleet {
             label_value_bytes: config.receive.max_label_value_bytes,
         };
         let external_labels = config.external_labels.clone();
-        let router = Router::new(routes, external_labels, limits, metrics);
-        Arc::new(router.with_verdict_bounds(config.verdicts))
+        Arc::new(
+            Router::new(routes, external_labels, limits, metrics)
+                .with_verdict_bounds(config.verdicts),
+        )
     }
 }
 

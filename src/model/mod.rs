@@ -96,7 +96,6 @@ impl<'a> LabelSet<'a> {
     }
 
     /// The same with the values as they are held, so that one that is borrowed is copied as such.
-    #[must_use]
     pub fn held(&self) -> impl Iterator<Item = (&str, &Cow<'a, str>)> {
         self.labels
             .iter()

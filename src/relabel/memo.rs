@@ -39,19 +39,19 @@ impl Memo {
             self.places.resize(PLACES, Place::default());
         }
         let hash = xxh3_64_with_seed(text.as_bytes(), self.seed ^ rule);
-        let place = usize::try_from(hash % PLACES as u64).expect("there are few places");
-        let place = &mut self.places[place];
-        if place.rule != rule || place.text != text {
+        let index = usize::try_from(hash % PLACES as u64).expect("there are few places");
+        let held = &mut self.places[index];
+        if held.rule != rule || held.text != text {
             let made = make();
             let bytes = made.as_ref().map_or(0, |(one, two)| one.len() + two.len());
             if text.len() + bytes > PLACE_BYTES {
                 self.large = made;
                 return &self.large;
             }
-            place.rule = rule;
-            text.clone_into(&mut place.text);
-            place.made = made;
+            held.rule = rule;
+            text.clone_into(&mut held.text);
+            held.made = made;
         }
-        &place.made
+        &held.made
     }
 }

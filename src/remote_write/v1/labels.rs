@@ -102,6 +102,7 @@ pub struct Labels<'a> {
 
 impl<'a> Labels<'a> {
     /// The labels in order of their names.
+    #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Label<'a>> + Clone {
         self.spans.iter().map(|LabelSpan { name, value }| Label {
             name: self.read(name),
