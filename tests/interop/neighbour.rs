@@ -45,7 +45,6 @@ pub(crate) fn compress(timeseries: Vec<TimeSeries>) -> Vec<u8> {
 /// How long a client waited.
 #[derive(Debug)]
 pub(crate) struct Waits {
-    pub(crate) requests: usize,
     pub(crate) median: Duration,
     pub(crate) longest: Duration,
 }
@@ -77,7 +76,6 @@ impl Neighbour {
         waits.sort_unstable();
         assert!(waits.len() > 5, "only {} requests", waits.len());
         Waits {
-            requests: waits.len(),
             median: waits[waits.len() / 2],
             longest: waits[waits.len() - 1],
         }
