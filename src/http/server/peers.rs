@@ -97,6 +97,11 @@ impl Place {
         self.peers.open().strangers.remove(&self.number);
     }
 
+    /// Whose it is.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
     /// What says that the connection has to give way because of a request on it.
     pub(super) fn too_slow(&self) -> CancellationToken {
         self.too_slow.clone()
