@@ -144,7 +144,7 @@ async fn index() -> &'static str {
         "POST /api/v1/write             remote write 1.0 and 2.0\n",
         "GET  /metrics                  metrics of the relay itself\n",
         "GET  /-/healthy  /-/ready      health\n",
-        "POST /-/reload                 read the configuration file again (--web.enable-lifecycle)\n",
+        "POST /-/reload                 read the configuration file again, if that is enabled\n",
         "GET  /api/v1/targets           what is scraped, as Prometheus shows it\n",
         "GET  /api/v1/status/routes     routes and their queues\n",
         "GET  /api/v1/queues            the same, and queues that no route has\n",
