@@ -1,7 +1,5 @@
 //! What each action does to a set of labels.
 
-use std::borrow::Cow;
-
 use md5::{Digest as _, Md5};
 
 use super::memo::{Made, Memo};
@@ -61,11 +59,11 @@ impl Rule {
     /// Copies the value of each label whose name matches to the name that the replacement makes of
     /// it. All names are matched before any label is set.
     fn map_labels(&self, labels: &mut LabelSet<'_>, memo: &mut Memo) {
-        let map = |(name, value): (&str, &Cow<'_, str>)| {
+        let mapped = labels.held().filter_map(|(name, value)| {
             let mapped = self.mapped_name(name, memo)?;
             (!mapped.is_empty()).then(|| (mapped, value.clone()))
-        };
-        let mapped: Vec<_> = labels.held().filter_map(map).collect();
+        });
+        let mapped: Vec<_> = mapped.collect();
         for (name, value) in mapped {
             labels.set(name, value);
         }
