@@ -92,7 +92,7 @@ fn rewrite(request: &[u8]) -> Option<(u64, Vec<u8>)> {
             Part::Series => {
                 samples += series.samples;
                 labels.clear();
-                encode_labels(series.labels.iter().copied(), &mut labels);
+                encode_labels(series.labels.iter(), &mut labels);
                 series.encode_with(&labels, &mut again);
             }
             Part::Metadata(field) | Part::Unknown(field) => again.extend_from_slice(field),
