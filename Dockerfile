@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 # docker build -t promrelay .
-# docker run -p 9201:9201 -v ./promrelay.yml:/etc/promrelay/promrelay.yml:ro -v relay:/data promrelay
+# docker run --read-only --cap-drop=ALL --security-opt=no-new-privileges -p 9201:9201 \
+#     -v ./promrelay.yml:/etc/promrelay/promrelay.yml:ro -v relay:/data promrelay
 
 # What the image is made on; another one has to have glibc, libgcc and CA certificates.
 ARG BASE=gcr.io/distroless/cc-debian12:nonroot

@@ -3,6 +3,7 @@
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 usage.
 
 mod check;
+mod core_dumps;
 mod demo;
 mod descriptors;
 mod explain;

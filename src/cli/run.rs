@@ -48,6 +48,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     log::install(arguments.log_level, arguments.log_format);
+    super::core_dumps::forbid();
     super::runtime()?.block_on(serve(Options {
         config_file: arguments.config_file,
         listen_address: arguments.listen_address,

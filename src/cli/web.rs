@@ -11,6 +11,8 @@ use crate::http::Limits;
 use crate::settings::{ByteSize, Duration};
 
 #[derive(Debug, Args)]
+// The other flags of the command are a group of this name already.
+#[group(skip)]
 pub(super) struct Arguments {
     /// Where operators reach the relay: metrics, status, queues, reload. Without it that is at the
     /// address for writes, too.
@@ -18,14 +20,14 @@ pub(super) struct Arguments {
     admin_address: Option<SocketAddr>,
     /// TLS, users and headers, in the format of Prometheus' exporter-toolkit.
     #[arg(long = "web.config.file", value_name = "FILE")]
-    config_file: Option<PathBuf>,
+    web_config_file: Option<PathBuf>,
     /// The same for the operators' address, if it is not to be the same file.
     #[arg(
         long = "web.admin-config.file",
         value_name = "FILE",
         requires = "admin_address"
     )]
-    admin_config_file: Option<PathBuf>,
+    web_admin_config_file: Option<PathBuf>,
     /// Has POST /-/reload read the configuration again; SIGHUP always does.
     #[arg(long = "web.enable-lifecycle")]
     enable_lifecycle: bool,
@@ -88,8 +90,8 @@ impl Arguments {
         let header_bytes = self.max_header_size.bytes().min(MAX_HEADER_BYTES);
         WebOptions {
             admin_address: self.admin_address,
-            config_file: self.config_file,
-            admin_config_file: self.admin_config_file,
+            config_file: self.web_config_file,
+            admin_config_file: self.web_admin_config_file,
             lifecycle: if self.enable_lifecycle {
                 Lifecycle::Enabled
             } else {

@@ -187,14 +187,19 @@ impl SegmentFile {
         }
         let bytes = read_range(&self.file, offset, RECORD_HEADER_BYTES)?;
         let header = RecordHeader::decode(self.salt, &bytes);
-        let Some(header) = header.filter(|header| header.stored_bytes() <= left) else {
+        let fits = |header: &RecordHeader| {
+            let in_bounds = header.kind == Kind::Footer || bounds.contain(header.position);
+            in_bounds && header.stored_bytes() <= left
+        };
+        let Some(header) = header.filter(fits) else {
             return Ok(false);
         };
-        let mut payload = BufReader::with_capacity(CHUNK_BYTES, &self.file);
+        // No more than this record: where many begin that are none, each is looked at.
+        let capacity = usize::try_from(header.stored_bytes()).unwrap_or(CHUNK_BYTES);
+        let mut payload = BufReader::with_capacity(capacity.min(CHUNK_BYTES), &self.file);
         payload.seek(SeekFrom::Start(offset + RECORD_HEADER_BYTES as u64))?;
         let sum = read_checksum(&mut payload, self.salt, header.length)?;
-        let in_bounds = header.kind == Kind::Footer || bounds.contain(header.position);
-        Ok(in_bounds && sum == header.payload_checksum)
+        Ok(sum == header.payload_checksum)
     }
 }
 

@@ -94,13 +94,14 @@ impl fmt::Display for Level {
     }
 }
 
-/// Writes this process' events to stderr from now on. Other crates' are written from `warn` up.
+/// Writes this process' events to stderr from now on. Other crates' are written from `warn` up;
+/// those of h2 from `error` up, because whoever breaks the rules of HTTP/2 could fill the logs.
 ///
 /// Does nothing if a subscriber is installed already, as in tests.
 pub fn install(level: Level, format: Format) {
     let filter = EnvFilter::builder()
         .with_default_directive(LevelFilter::WARN.into())
-        .parse_lossy(format!("warn,promrelay={level}"));
+        .parse_lossy(format!("warn,h2=error,promrelay={level}"));
     let registry = tracing_subscriber::registry().with(filter);
     let installed = match format {
         Format::Logfmt => {

@@ -12,6 +12,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 /// How often it writes.
 const PACE: Duration = Duration::from_millis(20);
 
+/// How many requests it makes at the least.
+const REQUESTS: usize = 20;
+
 /// The body of a request with one sample.
 pub(crate) fn write_request(number: u64) -> Vec<u8> {
     let labels = [("__name__", "good"), ("job", "neighbour")];
@@ -45,7 +48,6 @@ pub(crate) fn compress(timeseries: Vec<TimeSeries>) -> Vec<u8> {
 /// How long a client waited.
 #[derive(Debug)]
 pub(crate) struct Waits {
-    pub(crate) requests: usize,
     pub(crate) median: Duration,
     pub(crate) longest: Duration,
 }
@@ -70,14 +72,12 @@ impl Neighbour {
     /// Stops it.
     ///
     /// # Panics
-    /// If a request was not answered with 204, or there were hardly any.
+    /// If a request was not answered with 204.
     pub(crate) async fn stop(self) -> Waits {
         self.stop.store(true, Ordering::Relaxed);
         let mut waits = self.task.await.expect("every request was taken");
         waits.sort_unstable();
-        assert!(waits.len() > 5, "only {} requests", waits.len());
         Waits {
-            requests: waits.len(),
             median: waits[waits.len() / 2],
             longest: waits[waits.len() - 1],
         }
@@ -96,7 +96,7 @@ async fn write(url: String, stop: Arc<AtomicBool>) -> Vec<Duration> {
     let mut waits = Vec::new();
     let mut pace = interval(PACE);
     pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !stop.load(Ordering::Relaxed) {
+    while !stop.load(Ordering::Relaxed) || waits.len() < REQUESTS {
         pace.tick().await;
         let number = waits.len() as u64;
         let one = if number.is_multiple_of(2) {

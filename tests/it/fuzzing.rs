@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[expect(unreachable_pub, reason = "the crate of the fuzzers exports it")]
 #[path = "../fuzz/src/lib.rs"]
 mod targets;
 

@@ -47,6 +47,7 @@ pub use oauth2::TokenError;
 pub use tls::TlsError;
 pub use transport::BuildError;
 
+use crate::settings::HttpUrl;
 use credentials::Headers;
 use oauth2::Tokens;
 use transport::{IDLE, Transport};
@@ -238,8 +239,15 @@ impl Client {
             Some(tokens) => tokens.known().await,
             None => None,
         };
-        let headers = known.iter().flat_map(HeaderMap::values).chain(&token);
-        redact::redact(words, headers, Url::parse(url).ok().as_ref())
+        let config = &self.shared.config;
+        let of_proxy = config.proxy_connect_header.values().flatten();
+        let of_proxy = of_proxy.map(|secret| credentials::value(secret.reveal()));
+        let of_proxy: Vec<_> = of_proxy.filter_map(Result::ok).collect();
+        let own = known.iter().flat_map(HeaderMap::values);
+        let proxy = config.proxy_url.as_ref().map(HttpUrl::as_str);
+        let urls = [Some(url), proxy].into_iter().flatten();
+        let urls = urls.filter_map(|url| Url::parse(url).ok());
+        redact::redact(words, own.chain(&token).chain(&of_proxy), urls)
     }
 
     async fn headers(&self) -> Result<Headers, RequestError> {

@@ -10,17 +10,20 @@ const SHOWN: &str = "<secret>";
 /// A secret that is shorter is no secret, and stands in many a word.
 const MIN_BYTES: usize = 4;
 
-/// Replaces in `words` what `headers` and the user's part of `url` hold.
+/// Replaces in `words` what `headers` and the users' parts of `urls` hold.
 pub(super) fn redact<'h>(
     words: &str,
     headers: impl Iterator<Item = &'h HeaderValue>,
-    url: Option<&Url>,
+    urls: impl Iterator<Item = Url>,
 ) -> String {
     let mut secrets = Vec::new();
     for header in headers {
         add_header(header.as_bytes(), &mut secrets);
     }
-    if let Some((user, password)) = url.and_then(|url| Some((url.username(), url.password()?))) {
+    for url in urls {
+        let (user, Some(password)) = (url.username(), url.password()) else {
+            continue;
+        };
         let decode = |text: &str| {
             let pair = format!("={}", text.replace('+', "%2B"));
             let mut decoded = url::form_urlencoded::parse(pair.as_bytes());

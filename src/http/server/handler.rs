@@ -2,6 +2,7 @@
 //! what it holds until its answer has been taken.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -39,7 +40,7 @@ pub(super) async fn handle(
         request.version() < Version::HTTP_2 && request.headers().contains_key(TRANSFER_ENCODING);
     let watch = in_hand.body_watch();
     let (parts, body) = request.into_parts();
-    let admitted = admit(&shared, settings.as_deref(), &parts.headers).await;
+    let admitted = admit(&shared, settings.as_deref(), place.peer(), &parts.headers).await;
     let budget = settings.clone().filter(|_| admitted.is_ok());
     let arriving = admitted
         .is_ok()
@@ -119,6 +120,7 @@ impl Refusal {
 async fn admit(
     shared: &Shared,
     settings: Option<&Settings>,
+    peer: IpAddr,
     headers: &HeaderMap,
 ) -> Result<Turn, Refusal> {
     if let (Some(web), Some(settings)) = (&shared.options.web, settings) {
@@ -137,7 +139,7 @@ async fn admit(
             rate.take(0.0).map_err(later)?;
         }
     }
-    let turn = shared.turns.take().await;
+    let turn = shared.turns.take(peer).await;
     turn.ok_or_else(|| Refusal::later(Refused::Requests, Duration::ZERO))
 }
 

@@ -38,7 +38,7 @@ use std::time::Duration;
 
 use axum::Router;
 use thiserror::Error;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -51,6 +51,8 @@ use self::peers::{Peers, Place};
 use self::turns::Turns;
 use super::web::Web;
 
+/// Connections that wait to be accepted; with few, a burst of them makes others wait for a second.
+const BACKLOG: u32 = 4096;
 /// How long accepting pauses when the system has no descriptors left.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -111,9 +113,7 @@ impl Server {
     /// If the address cannot be bound.
     pub fn open(address: SocketAddr, service: Router, options: Options) -> Result<Self, BindError> {
         let failed = |source| BindError { address, source };
-        let listener = std::net::TcpListener::bind(address).map_err(failed)?;
-        listener.set_nonblocking(true).map_err(failed)?;
-        let listener = TcpListener::from_std(listener).map_err(failed)?;
+        let listener = listen(address).map_err(failed)?;
         let bound = listener.local_addr().map_err(failed)?;
         let shared = Arc::new(Shared {
             peers: Peers::new(&options.limits),
@@ -155,6 +155,20 @@ impl Drop for Server {
         self.shared.stopping.cancel();
         self.shared.closing.cancel();
     }
+}
+
+/// A socket that listens.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
+    // So that a restart can have the port again at once. On Windows it means something else.
+    #[cfg(unix)]
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {

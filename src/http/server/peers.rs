@@ -97,6 +97,11 @@ impl Place {
         self.peers.open().strangers.remove(&self.number);
     }
 
+    /// Whose it is.
+    pub(super) fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
     /// What says that the connection has to give way because of a request on it.
     pub(super) fn too_slow(&self) -> CancellationToken {
         self.too_slow.clone()
@@ -170,7 +175,8 @@ mod tests {
         drop((again, second));
         assert_eq!(peers.open().by_peer.len(), 2, "who is gone leaves nothing");
         drop((third, fourth, fifth));
-        assert_eq!((peers.open().in_all, peers.open().by_peer.len()), (0, 0));
+        assert_eq!(peers.open().in_all, 0);
+        assert!(peers.open().by_peer.is_empty());
     }
 
     #[test]
@@ -190,6 +196,7 @@ mod tests {
         newest.keep();
         assert_eq!(stranger("10.0.0.5").unwrap_err(), Closed::Connections);
         drop((known, younger, newest));
-        assert_eq!((peers.open().in_all, peers.open().by_peer.len()), (0, 0));
+        assert_eq!(peers.open().in_all, 0);
+        assert!(peers.open().by_peer.is_empty());
     }
 }

@@ -1,5 +1,5 @@
 //! Who may use a listener and how: `--web.config.file`, in the format of Prometheus'
-//! [exporter-toolkit](https://github.com/prometheus/exporter-toolkit/blob/master/docs/web-configuration.md).
+//! [exporter-toolkit], whose `docs/web-configuration.md` describes it.
 //!
 //! ```text
 //! WebConfig   the file's keys
@@ -13,7 +13,9 @@
 //! are `bearer_tokens` and `bearer_tokens_file`, and `bytes_per_second` under `rate_limit`.
 //!
 //! Settings are never replaced by ones without TLS where there is TLS, or that let everybody in
-//! where there are users: a file that was emptied by accident must not open the door.
+//! where somebody is kept out: a file that was emptied by accident must not open the door.
+//!
+//! [exporter-toolkit]: https://github.com/prometheus/exporter-toolkit
 
 mod auth;
 mod config;
@@ -81,7 +83,7 @@ impl Web {
             (false, true) => return Err(ReplaceError::NewTls),
             _ => {}
         }
-        if current.asks_who() && !settings.asks_who() {
+        if current.keeps_out() && !settings.keeps_out() {
             return Err(ReplaceError::NoUsers);
         }
         self.current.store(Arc::new(settings));

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::auth::Users;
-use super::config::{HttpServerConfig, RateLimit, WebConfig};
+use super::config::{ClientAuth, HttpServerConfig, RateLimit, WebConfig};
 use super::tls;
 use crate::http::server::Bucket;
 use crate::settings::{ByteSize, Duration, Secret};
@@ -50,6 +50,8 @@ pub struct Settings {
     http2: bool,
     headers: Vec<(HeaderName, HeaderValue)>,
     users: Users,
+    /// Whether a client has to show a good certificate.
+    needs_certificate: bool,
     request_rate: Option<Bucket>,
     byte_rate: Option<Bucket>,
 }
@@ -62,6 +64,8 @@ impl Settings {
     pub fn build(config: &WebConfig, base: &Path) -> Result<Self, Vec<Mistake>> {
         let mut mistakes = Vec::new();
         let tls = &config.tls_server_config;
+        let needs_certificate =
+            tls.client_auth_type == Some(ClientAuth::RequireAndVerifyClientCert);
         let tls = tls.is_enabled().then(|| {
             let http2 = config.http_server_config.http2;
             tls::server(tls, base, http2, &mut mistakes)
@@ -77,6 +81,7 @@ impl Settings {
             http2: config.http_server_config.http2,
             headers,
             users,
+            needs_certificate,
             request_rate,
             byte_rate,
         })
@@ -90,6 +95,7 @@ impl Settings {
             http2: true,
             headers: Vec::new(),
             users: Users::new(BTreeMap::new(), vec![token.reveal().to_owned()]),
+            needs_certificate: false,
             request_rate: None,
             byte_rate: None,
         }
@@ -115,10 +121,10 @@ impl Settings {
         self.tls.clone()
     }
 
-    /// Whether senders have to say who they are.
+    /// Whether anybody is kept out: by what he shows, or by his certificate.
     #[must_use]
-    pub fn asks_who(&self) -> bool {
-        self.users.asks_who()
+    pub fn keeps_out(&self) -> bool {
+        self.users.asks_who() || self.needs_certificate
     }
 
     pub(in crate::http) fn http2(&self) -> bool {

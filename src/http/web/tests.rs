@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -10,8 +11,9 @@ use http::header::AUTHORIZATION;
 use rcgen::{CertificateParams, KeyPair, SanType};
 
 use super::auth::{Checks, Users, Verdict};
+use super::config::{ClientAuth, TlsServerConfig};
 use super::names::PasswordHash;
-use super::san;
+use super::{ReplaceError, Settings, Web, WebConfig, san};
 use crate::settings::Secret;
 
 /// The cheapest hash there is.
@@ -118,6 +120,46 @@ async fn guesses_do_not_push_out_who_belongs() {
     assert!(strangers.contains(&Verdict::Busy), "the queue has a bound");
     assert!(!strangers.contains(&Verdict::Known));
     assert_eq!(known, vec![Verdict::Known; 20]);
+}
+
+#[test]
+fn neither_tls_nor_who_may_is_taken_away_at_work() {
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+    let certificate = params.self_signed(&key).unwrap().pem();
+    let tls = |auth: ClientAuth| WebConfig {
+        tls_server_config: TlsServerConfig {
+            cert: Some(certificate.clone()),
+            key: Some(key.serialize_pem().into()),
+            client_ca: Some(certificate.clone()).filter(|_| auth != ClientAuth::NoClientCert),
+            client_auth_type: Some(auth),
+            ..TlsServerConfig::default()
+        },
+        ..WebConfig::default()
+    };
+    let token = |config: WebConfig| WebConfig {
+        bearer_tokens: vec!["t".to_owned().into()],
+        ..config
+    };
+    let (open, asks) = (WebConfig::default(), token(WebConfig::default()));
+    let (plain_tls, mutual) = (
+        tls(ClientAuth::NoClientCert),
+        tls(ClientAuth::RequireAndVerifyClientCert),
+    );
+    let cases = [
+        (&open, &asks, Ok(())),
+        (&asks, &open, Err(ReplaceError::NoUsers)),
+        (&open, &plain_tls, Err(ReplaceError::NewTls)),
+        (&plain_tls, &open, Err(ReplaceError::NoTls)),
+        (&mutual, &token(mutual.clone()), Ok(())),
+        (&mutual, &token(plain_tls.clone()), Ok(())),
+        (&mutual, &plain_tls, Err(ReplaceError::NoUsers)),
+    ];
+    for (index, (from, to, expected)) in cases.into_iter().enumerate() {
+        let settings = |config| Settings::build(config, Path::new("")).unwrap();
+        let web = Web::new(settings(from), None);
+        assert_eq!(web.replace(settings(to)), expected, "case {index}");
+    }
 }
 
 #[test]

@@ -13,4 +13,5 @@ mod queues;
 mod refusals;
 mod reload;
 mod scraping;
+mod secrets;
 mod targets;
