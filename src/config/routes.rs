@@ -150,17 +150,14 @@ impl Checker<'_> {
     fn headers(self, entry: &RemoteWrite, client: &mut ClientConfig) {
         let mut seen = BTreeSet::new();
         for (name, value) in &entry.headers {
-            let checked = check_header(name, value);
-            let checked = checked.and_then(|()| match seen.insert(name.to_ascii_lowercase()) {
-                true => Ok(()),
-                false => Err(format!("`{name}` is given twice")),
-            });
-            if let Err(message) = checked {
+            if let Err(message) = check_header(name, value) {
                 self.note(&["headers", name], message);
-                continue;
+            } else if seen.insert(name.to_ascii_lowercase()) {
+                let values = client.http_headers.entry(name.clone()).or_default();
+                values.secrets.push(Secret::from(value.clone()));
+            } else {
+                self.note(&["headers", name], format!("`{name}` is given twice"));
             }
-            let values = client.http_headers.entry(name.clone()).or_default();
-            values.secrets.push(Secret::from(value.clone()));
         }
     }
 }

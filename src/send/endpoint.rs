@@ -110,15 +110,14 @@ impl Endpoint {
             .headers()
             .get(RETRY_AFTER)
             .and_then(read_retry_after);
-        let words = match redirected_to(&response) {
-            Some(origin) => format!("redirected to {origin}"),
-            None => {
-                // More than is kept: a secret that is cut off would not be found.
-                let read = timeout_at(deadline, read_response(response, 8 * WORDS_BYTES));
-                let words = read.await.unwrap_or_default();
-                let words = self.client.redact(self.config.url.as_str(), &words).await;
-                begin_of(&words, WORDS_BYTES).to_owned()
-            }
+        let words = if let Some(origin) = redirected_to(&response) {
+            format!("redirected to {origin}")
+        } else {
+            // More than is kept: a secret that is cut off would not be found.
+            let read = timeout_at(deadline, read_response(response, 8 * WORDS_BYTES));
+            let words = read.await.unwrap_or_default();
+            let words = self.client.redact(self.config.url.as_str(), &words).await;
+            begin_of(&words, WORDS_BYTES).to_owned()
         };
         match reason {
             Some(reason) => Answer::Retry {

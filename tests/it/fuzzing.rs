@@ -1,5 +1,7 @@
 //! What the fuzzers found, and their seeds, replayed by the stable compiler.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};

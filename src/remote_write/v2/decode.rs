@@ -60,12 +60,11 @@ impl Decoder {
                 (SYMBOLS, _) => {}
                 (TIMESERIES, Value::Bytes(message)) => {
                     match series.decode(message) {
-                        Ok(()) => {}
                         Err(Stop::TooLarge) => return Err(too_large(limit)),
                         Err(Stop::Invalid(why)) if first.len() < DESCRIBED => {
                             first.push((index, why));
                         }
-                        Err(Stop::Invalid(_)) => {}
+                        Ok(()) | Err(Stop::Invalid(_)) => {}
                     }
                     index += 1;
                 }

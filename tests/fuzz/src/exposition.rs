@@ -1,5 +1,6 @@
 //! Bodies of targets: no panic, an end, and no more entries than bytes could say.
 
+use promrelay::exposition::openmetrics::Created;
 use promrelay::exposition::protobuf::{self, Histograms};
 use promrelay::exposition::{Entry, openmetrics, text};
 
@@ -12,13 +13,18 @@ pub fn run(bytes: &[u8]) {
     let Some((format, body)) = bytes.split_first() else {
         return;
     };
+    let created_lines = if *format < 128 {
+        Created::Series
+    } else {
+        Created::Starts
+    };
     match format % 5 {
         0 => {
             let mut parser = text::Parser::new(body);
             read(body, || parser.next_entry().is_ok_and(|entry| look(&entry)));
         }
         1 => {
-            let mut parser = openmetrics::Parser::new(body);
+            let mut parser = openmetrics::Parser::new(body, created_lines);
             read(body, || parser.next_entry().is_ok_and(|entry| look(&entry)));
         }
         histograms => {

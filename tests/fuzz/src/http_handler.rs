@@ -72,7 +72,7 @@ pub fn run(bytes: &[u8]) {
 }
 
 /// What a client does when it has written everything.
-#[derive(PartialEq)]
+#[derive(Clone, Copy, PartialEq)]
 enum Then {
     Listen,
     /// It says that nothing follows, which can end the work on a request.

@@ -1,5 +1,7 @@
 //! A route's HTTP client: credentials, tokens, proxies, and secrets that come late.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its set-up fails")]
+
 use std::path::Path;
 
 use http::StatusCode;

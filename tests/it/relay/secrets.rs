@@ -18,11 +18,17 @@ use http::StatusCode;
 use promrelay::http::Server;
 use promrelay::remote_write::generated::prometheus::WriteRequest;
 use prost::Message as _;
+use tempfile::TempDir;
 
 use super::harness::{series, wait_for};
 
 /// What every canary begins with.
 const CANARY: &str = "s3cr3t";
+const RUN: &[&str] = &[
+    "run",
+    "--web.listen-address=127.0.0.1:0",
+    "--log.level=debug",
+];
 /// Keys of a route's client, each with a canary.
 const CLIENTS: &[&str] = &[
     "basic_auth: {username: u, password: s3cr3t-password}",
@@ -133,70 +139,95 @@ fn assert_clean(what: &str, text: &str) {
     );
 }
 
+/// A relay as a process of its own, all of whose words are kept.
+struct Running {
+    child: Killed,
+    directory: TempDir,
+    client: reqwest::Client,
+    url: String,
+    token: String,
+}
+
+impl Running {
+    async fn start(configuration: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path();
+        fs::write(path.join("promrelay.yml"), configuration).unwrap();
+        fs::write(path.join("secret-file"), "s3cr3t-file\n").unwrap();
+        let log = fs::File::create(path.join("log")).unwrap();
+        let child = run(path, RUN)
+            .stdout(log.try_clone().unwrap())
+            .stderr(log)
+            .spawn()
+            .unwrap();
+        let child = Killed(child);
+        let api = || fs::read_to_string(path.join("data/api")).unwrap_or_default();
+        wait_for("the relay", async || !api().is_empty()).await;
+        let api: serde_json::Value = serde_json::from_str(&api()).unwrap();
+        let text = |key: &str| api[key].as_str().unwrap().to_owned();
+        let running = Self {
+            child,
+            client: reqwest::Client::builder().no_proxy().build().unwrap(),
+            url: text("url"),
+            token: text("token"),
+            directory,
+        };
+        let ready = async || running.get("/-/ready").await.0 == StatusCode::OK;
+        wait_for("the relay to be ready", ready).await;
+        running
+    }
+
+    async fn get(&self, path: &str) -> (StatusCode, String) {
+        let request = self.client.get(format!("{}{path}", self.url));
+        let mut response = request.send().await.unwrap();
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.unwrap() {
+            text.extend_from_slice(&chunk);
+        }
+        (
+            response.status(),
+            String::from_utf8_lossy(&text).into_owned(),
+        )
+    }
+
+    async fn write(&self) {
+        let request = WriteRequest {
+            timeseries: vec![series("a", &[], 1, 1.0)],
+            ..WriteRequest::default()
+        };
+        let mut encoder = snap::raw::Encoder::new();
+        let body = encoder.compress_vec(&request.encode_to_vec()).unwrap();
+        let request = self.client.post(format!("{}/api/v1/write", self.url));
+        let written = request.body(body).send().await.unwrap();
+        assert_eq!(written.status(), StatusCode::NO_CONTENT);
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("log")).unwrap()
+    }
+
+    /// The soft limit on core dumps, and the hard one.
+    fn core_limits(&self) -> [String; 2] {
+        let limits = fs::read_to_string(format!("/proc/{}/limits", self.child.0.id())).unwrap();
+        let mut lines = limits.lines();
+        let core = lines.find_map(|line| line.strip_prefix("Max core file size"));
+        let mut words = core.unwrap().split_whitespace().map(str::to_owned);
+        [words.next().unwrap(), words.next().unwrap()]
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn no_secret_is_printed_or_served_while_all_goes_wrong() {
     let server = echo();
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path();
-    fs::write(path.join("promrelay.yml"), configuration(&server)).unwrap();
-    fs::write(path.join("secret-file"), "s3cr3t-file\n").unwrap();
-    let log = fs::File::create(path.join("log")).unwrap();
-    let child = run(
-        path,
-        &[
-            "run",
-            "--web.listen-address=127.0.0.1:0",
-            "--log.level=debug",
-        ],
-    )
-    .stdout(log.try_clone().unwrap())
-    .stderr(log)
-    .spawn()
-    .unwrap();
-    let child = Killed(child);
-    let read = |name: &str| fs::read_to_string(path.join(name)).unwrap_or_default();
-    wait_for("the relay to say where it is", async || {
-        !read("data/api").is_empty()
-    })
-    .await;
-    let api: serde_json::Value = serde_json::from_str(&read("data/api")).unwrap();
-    let (url, token) = (api["url"].as_str().unwrap(), api["token"].as_str().unwrap());
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let get = async |path: &str| {
-        let mut response = client.get(format!("{url}{path}")).send().await.ok()?;
-        let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.ok()? {
-            text.extend_from_slice(&chunk);
-        }
-        Some(String::from_utf8_lossy(&text).into_owned())
-    };
-    wait_for("the relay", async || {
-        get("/-/ready")
-            .await
-            .is_some_and(|text| text.contains("eady"))
-    })
-    .await;
-    let request = WriteRequest {
-        timeseries: vec![series("a", &[], 1, 1.0)],
-        ..WriteRequest::default()
-    };
-    let body = snap::raw::Encoder::new()
-        .compress_vec(&request.encode_to_vec())
-        .unwrap();
-    let written = client
-        .post(format!("{url}/api/v1/write"))
-        .body(body)
-        .send()
-        .await
-        .unwrap();
-    assert_eq!(written.status(), StatusCode::NO_CONTENT);
+    let relay = Running::start(&configuration(&server)).await;
+    relay.write().await;
     // Every route has failed, each in its way.
     wait_for("failures", async || {
-        let log = read("log");
-        (0..CLIENTS.len()).all(|at| log.contains(&format!("route=r{at} ")))
-            && ["job=j", "mechanism=http", "mechanism=kubernetes"]
-                .iter()
-                .all(|word| log.contains(word))
+        let log = relay.log();
+        let routes = (0..CLIENTS.len()).map(|at| format!("route=r{at} "));
+        let others = ["job=j", "mechanism=http", "mechanism=kubernetes"];
+        let mut words = routes.chain(others.map(str::to_owned));
+        words.all(|word| log.contains(&word))
     })
     .await;
     for path in [
@@ -207,45 +238,26 @@ async fn no_secret_is_printed_or_served_while_all_goes_wrong() {
         "/api/v1/queues",
         "/api/v1/targets",
     ] {
-        let served = get(path).await.unwrap();
-        assert!(served.len() > 10, "{path}: {served}");
+        let (status, served) = relay.get(path).await;
+        assert!(status.is_success() && served.len() > 10, "{path}: {served}");
         assert_clean(path, &served);
-        assert!(!served.contains(token), "{path} tells the token");
+        assert!(!served.contains(&relay.token), "{path} tells the token");
     }
-    let config = get("/api/v1/status/config").await.unwrap();
-    assert!(
-        config.matches("<secret>").count() >= CLIENTS.len(),
-        "{config}"
-    );
-    let limits = fs::read_to_string(format!("/proc/{}/limits", child.0.id())).unwrap();
-    let core = limits
-        .lines()
-        .find(|line| line.starts_with("Max core file size"))
-        .unwrap();
-    // The soft limit, and the hard one.
-    let mut limits = core.split_whitespace().skip(4);
-    let lowest = if limits.nth(1) == Some("0") { "0" } else { "1" };
-    assert_eq!(core.split_whitespace().nth(4), Some(lowest), "{core}");
+    let (_, config) = relay.get("/api/v1/status/config").await;
+    let hidden = config.matches("<secret>").count();
+    assert!(hidden >= CLIENTS.len(), "{config}");
+    let [soft, hard] = relay.core_limits();
+    assert!(soft == "1" || hard == "0", "core dumps of {soft} bytes");
+    let queue = |arguments: &[&str]| {
+        let all = [&["queue", "--storage.path=data"], arguments].concat();
+        assert_clean("promrelay queue", &output(relay.directory.path(), &all));
+    };
+    queue(&["list"]);
     for at in 0..CLIENTS.len() {
-        let parked = output(
-            path,
-            &[
-                "queue",
-                "show",
-                &format!("r{at}"),
-                "--parked",
-                "--storage.path=data",
-            ],
-        );
-        assert_clean("queue show", &parked);
+        queue(&["show", &format!("r{at}"), "--parked"]);
     }
-    assert_clean(
-        "queue list",
-        &output(path, &["queue", "list", "--storage.path=data"]),
-    );
-    drop(child);
-    let log = read("log");
-    assert!(!log.contains(token), "the log tells the token");
+    let log = relay.log();
+    assert!(!log.contains(&relay.token), "the log tells the token");
     assert_clean("the log", &log);
 }
 
@@ -324,12 +336,7 @@ fn no_mistake_is_told_with_the_secret_that_it_is_in() {
         // What `check` lets pass cannot be set up, or nothing is wrong with it.
         if words.contains(": ok, ") {
             assert!(text.contains("cert: c"), "nothing is wrong with {text}");
-            let arguments = [
-                "run",
-                "--web.listen-address=127.0.0.1:0",
-                "--log.level=debug",
-            ];
-            let words = output(directory.path(), &arguments);
+            let words = output(directory.path(), RUN);
             assert!(words.contains("TLS"), "{words}");
             assert_clean(&format!("run with {text}"), &words);
         }

@@ -22,11 +22,13 @@ const SECRETS: [&str; 4] = [
 
 /// Answers `/redirect/STATUS/LOCATION`; a location without a scheme is a path.
 pub(super) fn answer(path: &str) -> Response {
-    let (status, location) = path["/redirect/".len()..].split_once('/').unwrap();
+    let redirect = path.strip_prefix("/redirect/").unwrap();
+    let (status, location) = redirect.split_once('/').unwrap();
     let status: StatusCode = status.parse().unwrap();
-    let location = match location.contains("://") {
-        true => location.to_owned(),
-        false => format!("/{location}"),
+    let location = if location.contains("://") {
+        location.to_owned()
+    } else {
+        format!("/{location}")
     };
     (status, [("location", location)]).into_response()
 }
