@@ -1,6 +1,7 @@
 # syntax=docker/dockerfile:1
 # docker build -t promrelay .
-# docker run -p 9201:9201 -v ./promrelay.yml:/etc/promrelay/promrelay.yml:ro -v relay:/data promrelay
+# docker run --read-only --cap-drop=ALL --security-opt=no-new-privileges -p 9201:9201 \
+#     -v ./promrelay.yml:/etc/promrelay/promrelay.yml:ro -v relay:/data promrelay
 
 # What the image is made on; another one has to have glibc, libgcc and CA certificates.
 ARG BASE=gcr.io/distroless/cc-debian12:nonroot
@@ -8,10 +9,13 @@ ARG BASE=gcr.io/distroless/cc-debian12:nonroot
 FROM rust:1-bookworm AS build
 WORKDIR /source
 COPY . .
-# The cache mounts keep the registry and the compiled dependencies between builds.
+# The cache mounts keep the registry and the compiled dependencies between builds. Each platform is
+# compiled as itself, and the second at work waits: both would write to the same directory.
+# On arm64 a kernel's pages may have 64 KiB, and jemalloc has to be told when it is compiled.
 RUN --mount=type=cache,target=/usr/local/cargo/registry \
-    --mount=type=cache,target=/source/target \
-    cargo build --locked --release --bin promrelay \
+    --mount=type=cache,target=/source/target,sharing=locked \
+    if [ "$(uname -m)" = aarch64 ]; then export JEMALLOC_SYS_WITH_LG_PAGE=16; fi \
+    && cargo build --locked --release --bin promrelay \
     && install -D target/release/promrelay /image/promrelay \
     && install -d /image/data
 

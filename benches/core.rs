@@ -1,7 +1,8 @@
 //! The path of a request without network and disk: decompress, walk, decide, copy, compress.
 //!
 //! `cargo bench --bench core`. Throughput is in series; the limit to compare with is decompressing
-//! the request and compressing what is kept, alone.
+//! the request and compressing what is kept, alone. `route_v2` has the same series in a 2.0
+//! request; `version_2` is what reading one into the carried form and writing one takes of that.
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -10,8 +11,10 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use promrelay::model::Label;
 use promrelay::queue::{Options, Queue};
 use promrelay::relabel::{RuleConfig, Rules};
+use promrelay::remote_write::block::Form;
 use promrelay::remote_write::snappy::{Compressor, decompress};
 use promrelay::remote_write::v1::{Limits, TIMESERIES, encode_labels};
+use promrelay::remote_write::v2::{Decoder, Encoder};
 use promrelay::remote_write::wire::{put_bytes_field, put_varint};
 use promrelay::route::{Route, Router, RouterMetrics};
 use promrelay::telemetry::Registry;
@@ -65,6 +68,21 @@ fn request(kept: usize) -> Vec<u8> {
     request
 }
 
+/// The same series as a 2.0 request.
+fn second(request: &[u8]) -> Vec<u8> {
+    let mut second = Vec::new();
+    let mut encoder = Encoder::default();
+    encode(&mut encoder, Form::Plain, request, &mut second);
+    second
+}
+
+fn encode(encoder: &mut Encoder, form: Form, request: &[u8], buffer: &mut Vec<u8>) {
+    encoder.begin();
+    let added = encoder.add(form, request, &|_| None);
+    added.expect("a valid request");
+    encoder.finish(buffer);
+}
+
 fn compress(raw: &[u8]) -> Vec<u8> {
     let mut block = Vec::new();
     put_varint(&mut block, raw.len() as u64);
@@ -111,7 +129,19 @@ fn core(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("route", kept), |bencher| {
             bencher.iter(|| {
                 let request = decompress(&block, 1 << 30, &mut buffer).expect("a valid block");
-                black_box(router.route(request))
+                black_box(router.route(Form::Plain, request))
+                    .expect("a valid request")
+                    .received()
+            });
+        });
+        let block_v2 = compress(&second(&raw));
+        let (mut decoder, mut carried) = (Decoder::default(), Vec::new());
+        group.bench_function(BenchmarkId::new("route_v2", kept), |bencher| {
+            bencher.iter(|| {
+                let request = decompress(&block_v2, 1 << 30, &mut buffer).expect("a valid block");
+                let decoded = decoder.decode(request, 1 << 30, &mut carried);
+                decoded.expect("a valid request");
+                black_box(router.route(Form::Carried, &carried))
                     .expect("a valid request")
                     .received()
             });
@@ -128,5 +158,33 @@ fn core(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, core);
+fn version_2(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("version_2");
+    group.throughput(Throughput::Elements(SERIES as u64));
+    let plain = request(100);
+    let second = second(&plain);
+    let (mut decoder, mut carried) = (Decoder::default(), Vec::new());
+    group.bench_function("decode", |bencher| {
+        bencher.iter(|| {
+            let decoded = decoder.decode(black_box(&second), 1 << 30, &mut carried);
+            decoded.expect("a valid request")
+        });
+    });
+    let (mut encoder, mut buffer) = (Encoder::default(), Vec::new());
+    for (name, form, request) in [
+        ("encode_plain", Form::Plain, &plain),
+        ("encode_carried", Form::Carried, &carried),
+    ] {
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                buffer.clear();
+                encode(&mut encoder, form, black_box(request), &mut buffer);
+                buffer.len()
+            });
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, core, version_2);
 criterion_main!(benches);

@@ -1,6 +1,6 @@
 //! The `promrelay` binary: see [`promrelay::cli`].
 
-#[cfg(not(target_env = "msvc"))]
+#[cfg(unix)]
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

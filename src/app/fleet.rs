@@ -16,11 +16,12 @@ use tracing::error;
 use super::metrics::{QueueMetrics, Taken};
 use super::orphans::Orphans;
 use crate::config::Config;
+use crate::http::client::BuildError;
 use crate::queue;
 use crate::relabel::Rules;
 use crate::remote_write::v1::Limits;
 use crate::route::{self, Route, Router, RouterMetrics};
-use crate::send::{self, BuildError, Endpoint, SendMetrics, Sender};
+use crate::send::{self, Endpoint, SendMetrics, Sender};
 use crate::store::{Command, Contents, Listed, RouteStore, Storage, StoreError};
 use crate::telemetry::{Registry, causes};
 
@@ -141,10 +142,11 @@ impl Fleet {
 
     /// What every queue on disk holds; of those that no route has, when somebody last looked.
     pub(super) fn list(&self) -> Vec<Listed> {
-        let running = self.running().into_iter().map(|(route, store)| Listed {
-            route,
+        let running = self.at_work().map(|(name, member)| Listed {
+            route: name.to_string(),
             running: true,
-            contents: Ok(store.contents()),
+            suspended_by: member.sender.suspended_by(),
+            contents: Ok(member.store.contents()),
         });
         let mut listed: Vec<_> = running.collect();
         listed.extend_from_slice(self.orphans.listed());
@@ -198,13 +200,15 @@ impl Fleet {
     }
 
     fn running(&self) -> BTreeMap<String, RouteStore> {
-        let members = self
-            .members
-            .iter()
-            .chain(self.retired.iter().map(|(name, member)| (name, member)));
-        members
+        self.at_work()
             .map(|(name, member)| (name.to_string(), member.store.clone()))
             .collect()
+    }
+
+    /// The members whose stores are open.
+    fn at_work(&self) -> impl Iterator<Item = (&Arc<str>, &Member)> {
+        let retired = self.retired.iter().map(|(name, member)| (name, member));
+        self.members.iter().chain(retired)
     }
 
     /// Brings the queues' gauges up to date.
@@ -237,6 +241,8 @@ impl Fleet {
                 "diskBytes": stats.disk_bytes,
                 "oldestMs": stats.oldest_ms,
                 "failed": stats.failed,
+                "diskFull": stats.disk_full,
+                "suspendedBy": member.sender.suspended_by(),
                 "parkedBatches": parked.batches,
                 "parkedSamples": parked.samples,
                 "parkedBytes": parked.bytes,
@@ -338,12 +344,11 @@ impl Fleet {
             label_name_bytes: config.receive.max_label_name_bytes,
             label_value_bytes: config.receive.max_label_value_bytes,
         };
-        Arc::new(Router::new(
-            routes,
-            config.external_labels.clone(),
-            limits,
-            metrics,
-        ))
+        let external_labels = config.external_labels.clone();
+        Arc::new(
+            Router::new(routes, external_labels, limits, metrics)
+                .with_verdict_bounds(config.verdicts),
+        )
     }
 }
 

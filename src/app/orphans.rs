@@ -51,6 +51,7 @@ impl Orphans {
                 Ok(Contents {
                     queue: stats,
                     parked,
+                    ..
                 }) => {
                     if stats.queued.records + parked.batches > 0 {
                         self.report(&queue.route, stats.queued.weight, parked.samples);

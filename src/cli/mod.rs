@@ -3,10 +3,12 @@
 //! Data goes to stdout, everything else to stderr. Exit codes: 0 ok, 1 failure, 2 usage.
 
 mod check;
+mod core_dumps;
 mod demo;
 mod descriptors;
 mod explain;
 mod healthcheck;
+mod owner;
 mod proxy;
 mod queue;
 mod queue_text;

@@ -8,12 +8,12 @@ use std::process::ExitCode;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, bail};
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Arg, Args, Subcommand, ValueEnum};
 use serde_json::Value;
 
 use super::queue_text;
 use crate::http::read_response;
-use crate::queue::{LockError, lock_directory};
+use crate::queue::{LockError, lock_directory, lock_file};
 use crate::store::{Command, Filter, Storage, api};
 
 /// How long a running relay may take to carry a command out.
@@ -50,6 +50,7 @@ enum Action {
     /// Each route's queue and parked batches; also those that no route has any more.
     List,
     /// The series and samples that wait in a queue, or that were parked.
+    #[command(mut_args(only_of_parked))]
     Show {
         /// The route.
         route: String,
@@ -69,7 +70,8 @@ enum Action {
         #[command(flatten)]
         which: Which,
     },
-    /// Drop what waits in a queue, or parked batches.
+    /// Drop what waits in a queue, or parked batches. It is not asked twice.
+    #[command(mut_args(only_of_parked))]
     Purge {
         /// The route.
         route: String,
@@ -102,6 +104,15 @@ struct Which {
     until: Option<i64>,
 }
 
+/// A condition on parked batches must not be taken for one on the queue, which would be purged.
+fn only_of_parked(argument: Arg) -> Arg {
+    if ["status", "since", "until"].contains(&argument.get_id().as_str()) {
+        argument.requires("parked")
+    } else {
+        argument
+    }
+}
+
 impl Which {
     fn filter(&self) -> Filter {
         Filter {
@@ -123,8 +134,7 @@ impl Action {
                 limit,
             } => Command::Show {
                 route: route.clone(),
-                parked: *parked,
-                filter: which.filter(),
+                parked: parked.then(|| which.filter()),
                 limit: *limit,
             },
             Self::Replay { route, which } => Command::Replay {
@@ -137,8 +147,7 @@ impl Action {
                 which,
             } => Command::Purge {
                 route: route.clone(),
-                parked: *parked,
-                filter: which.filter(),
+                parked: parked.then(|| which.filter()),
             },
             Self::Move { from, to } => Command::Move {
                 from: from.clone(),
@@ -149,6 +158,7 @@ impl Action {
 }
 
 pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
+    super::owner::become_owner_of(&lock_file(&arguments.storage_path))?;
     let command = arguments.action.command();
     let answer = super::runtime()?.block_on(execute(&arguments.storage_path, command.clone()))?;
     let text = match arguments.format {
@@ -161,8 +171,13 @@ pub(super) fn run(arguments: &Arguments) -> anyhow::Result<ExitCode> {
 }
 
 async fn execute(storage_path: &Path, command: Command) -> anyhow::Result<Value> {
+    let path = storage_path.display();
     if !storage_path.is_dir() {
-        bail!("there is no directory {}", storage_path.display());
+        bail!("there is no directory {path}: --storage.path says where a relay has its queues");
+    }
+    let is_storage = Storage::is_in(storage_path);
+    if !is_storage.with_context(|| format!("cannot look into {path}"))? {
+        bail!("{path} is not the storage directory of a relay: there is no queue in it");
     }
     match lock_directory(storage_path) {
         Ok(_lock) => {

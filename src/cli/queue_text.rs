@@ -10,7 +10,7 @@ use crate::store::Command;
 
 /// A JSON object per line.
 pub(super) fn json_lines(answer: &Value) -> String {
-    match answer {
+    match answer.get("series").unwrap_or(answer) {
         Value::Array(lines) => lines.iter().fold(String::new(), |mut text, line| {
             writeln!(text, "{line}").expect("a String takes everything");
             text
@@ -48,8 +48,9 @@ pub(super) fn for_people(command: &Command, answer: &Value) -> String {
     }
 }
 
-const HEADINGS: [&str; 9] = [
-    "ROUTE", "STATE", "SAMPLES", "RECORDS", "BYTES", "OLDEST", "PARKED", "BYTES", "OLDEST",
+const HEADINGS: [&str; 11] = [
+    "ROUTE", "STATE", "SAMPLES", "RECORDS", "DISK", "OF", "OLDEST", "PARKED", "BATCHES", "DISK",
+    "OLDEST",
 ];
 
 fn list(answer: &Value) -> String {
@@ -64,9 +65,12 @@ fn list(answer: &Value) -> String {
                 .map_or_else(|| "-".to_owned(), |n| n.to_string())
         };
         let age = |key: &str| queue[key].as_i64().map_or_else(|| "-".to_owned(), age);
+        let size = |key: &str| queue[key].as_u64().map_or_else(|| "-".to_owned(), size);
         let state = match (&queue["failed"], &queue["running"]) {
             _ if queue["error"].is_string() => "unreadable",
             (Value::String(_), _) => "failed",
+            _ if queue["diskFull"] == true => "no space",
+            _ if queue["suspendedBy"].is_u64() => "suspended",
             (_, Value::Bool(true)) => "running",
             _ if is_running => "no route",
             _ => "stopped",
@@ -76,10 +80,12 @@ fn list(answer: &Value) -> String {
             state.to_owned(),
             number("queuedSamples"),
             number("queuedRecords"),
-            number("queuedBytes"),
+            size("diskBytes"),
+            size("maxBytes"),
             age("oldestMs"),
             number("parkedSamples"),
-            number("parkedBytes"),
+            number("parkedBatches"),
+            size("parkedBytes"),
             age("parkedOldestMs"),
         ]);
     }
@@ -98,18 +104,44 @@ fn list(answer: &Value) -> String {
         text.push('\n');
     }
     for queue in queues() {
-        if let (Some(route), Some(error)) = (queue["route"].as_str(), queue["error"].as_str()) {
-            writeln!(text, "# {route}: {error}").expect("a String takes everything");
+        let route = queue["route"].as_str().unwrap_or_default();
+        if let Some(trouble) = trouble(queue) {
+            writeln!(text, "# {route}: {trouble}").expect("a String takes everything");
         }
     }
+    if rows.len() == 1 {
+        text.push_str("# there is no queue\n");
+    }
     text
+}
+
+/// What an operator should know of a queue, in words.
+fn trouble(queue: &Value) -> Option<String> {
+    if let Some(error) = queue["error"].as_str() {
+        return Some(error.to_owned());
+    }
+    if let Some(reason) = queue["failed"].as_str() {
+        return Some(format!(
+            "takes nothing more until a restart, and delivers what it has: {reason}"
+        ));
+    }
+    if queue["diskFull"] == true {
+        let waits = "waits for space on the disk, which is full or below `storage.min_free_bytes`; \
+                     goes on by itself, and delivers what it has meanwhile";
+        return Some(waits.to_owned());
+    }
+    let code = queue["suspendedBy"].as_u64()?;
+    Some(format!(
+        "the receiver answers every batch with {code}; the data stays in the queue, and is tried \
+         again at least every `max_suspension` and at a reload that changes the route"
+    ))
 }
 
 /// A line per sample, in the exposition format; before parked ones, what the receiver said.
 fn show(answer: &Value) -> String {
     let mut text = String::new();
     let mut said = String::new();
-    for series in answer.as_array().into_iter().flatten() {
+    for series in answer["series"].as_array().into_iter().flatten() {
         if let (Some(status), Some(words)) = (series["status"].as_u64(), series["words"].as_str()) {
             let parked = age(series["parkedMs"].as_i64().unwrap_or_default());
             let heading = format!("# refused with {status}, {parked} ago: {words:?}\n");
@@ -132,9 +164,15 @@ fn show(answer: &Value) -> String {
         }
         let histograms = series["histograms"].as_u64().unwrap_or_default();
         if histograms > 0 {
-            let written = writeln!(text, "{name} ({histograms} histograms)");
+            let written = writeln!(text, "# {name} has {histograms} histograms");
             written.expect("a String takes everything");
         }
+    }
+    if text.is_empty() {
+        text.push_str("# nothing\n");
+    }
+    if answer["more"] == true {
+        text.push_str("# and more; `--limit` says how many are shown, up to some megabytes\n");
     }
     text
 }
@@ -158,4 +196,14 @@ fn age(since_ms: i64) -> String {
     let since = Duration::from_millis(u64::try_from(since_ms).unwrap_or_default());
     let age_s = now.saturating_sub(since).as_secs();
     crate::settings::Duration::from_millis(age_s * 1000).to_string()
+}
+
+/// A size for people, to a tenth of its unit.
+fn size(bytes: u64) -> String {
+    let units = [("GiB", 30), ("MiB", 20), ("KiB", 10)];
+    let Some((unit, shift)) = units.into_iter().find(|(_, shift)| bytes >> shift > 0) else {
+        return format!("{bytes}B");
+    };
+    let tenths = (u128::from(bytes) * 10) >> shift;
+    format!("{}.{}{unit}", tenths / 10, tenths % 10)
 }

@@ -48,6 +48,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> anyhow::Result<ExitCode> {
     log::install(arguments.log_level, arguments.log_format);
+    super::core_dumps::forbid();
     super::runtime()?.block_on(serve(Options {
         config_file: arguments.config_file,
         listen_address: arguments.listen_address,
@@ -96,7 +97,7 @@ async fn serve(options: Options) -> anyhow::Result<ExitCode> {
 
 /// What the process was asked to do.
 pub(super) enum Signal {
-    #[cfg_attr(not(unix), expect(dead_code, reason = "Windows has no signal for it"))]
+    #[cfg_attr(windows, expect(dead_code, reason = "Windows has no signal for it"))]
     Reload,
     Stop,
 }
@@ -133,20 +134,36 @@ impl Signals {
     }
 }
 
-#[cfg(not(unix))]
-pub(super) struct Signals;
+/// The signals of a console. A container is stopped with `shutdown`, and a window's program with
+/// `close`; a few seconds after these two Windows ends the process by force.
+#[cfg(windows)]
+pub(super) struct Signals {
+    interrupt: tokio::signal::windows::CtrlC,
+    r#break: tokio::signal::windows::CtrlBreak,
+    close: tokio::signal::windows::CtrlClose,
+    shutdown: tokio::signal::windows::CtrlShutdown,
+}
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 impl Signals {
     pub(super) fn listen() -> std::io::Result<Self> {
-        Ok(Self)
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+        Ok(Self {
+            interrupt: ctrl_c()?,
+            r#break: ctrl_break()?,
+            close: ctrl_close()?,
+            shutdown: ctrl_shutdown()?,
+        })
     }
 
     pub(super) async fn next(&mut self) -> Signal {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => Signal::Stop,
-            Err(_) => std::future::pending().await,
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.r#break.recv() => {}
+            _ = self.close.recv() => {}
+            _ = self.shutdown.recv() => {}
         }
+        Signal::Stop
     }
 
     /// Waits for a signal to stop; those to reload are passed over.

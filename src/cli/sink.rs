@@ -19,9 +19,9 @@ use http::header::CONTENT_LENGTH;
 use tokio::time::{Instant, interval};
 
 use crate::http::{Server, read_bounded};
-use crate::model::{Label, METRIC_NAME};
+use crate::model::METRIC_NAME;
 use crate::remote_write::snappy;
-use crate::remote_write::v1::{Limits, Part, Series, Walker};
+use crate::remote_write::v1::{Labels, Limits, Part, Series, Walker};
 
 /// The same limit that fluentd has, in bytes.
 const BODY_BYTES: u64 = 32 * 1024 * 1024;
@@ -114,7 +114,7 @@ impl Sink {
             }
             samples += series.samples;
             let mut encoded = Vec::new();
-            crate::remote_write::v1::encode_labels(series.labels.iter().copied(), &mut encoded);
+            crate::remote_write::v1::encode_labels(series.labels.iter(), &mut encoded);
             hashes.push(xxhash_rust::xxh3::xxh3_64(&encoded));
             if self.print_series {
                 let shown = show(&series.labels);
@@ -209,7 +209,7 @@ pub(super) fn table(arrived: &BTreeMap<String, Arrived>) -> String {
 }
 
 /// A series as people write it: `name{label="value"}`.
-fn show(labels: &[Label<'_>]) -> String {
+fn show(labels: &Labels<'_>) -> String {
     let name = labels
         .iter()
         .find(|label| label.name == METRIC_NAME)

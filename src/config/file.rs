@@ -3,14 +3,14 @@
 //! Keys are in Prometheus' spelling here; the operator's is turned into it on the way.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, Serializer};
 
-use crate::http::client::WithClient;
+use crate::http::client::{BesideClient, ClientConfig, WithClient, beside_client};
 use crate::queue;
 use crate::receive;
 use crate::relabel::RuleConfig;
+use crate::route::VerdictConfig;
 use crate::scrape::{Escaping, Protocol, ScrapeConfig};
 use crate::send::RejectionConfig;
 use crate::send::config::{MetadataConfig, QueueConfig};
@@ -21,12 +21,14 @@ use crate::settings::{ByteSize, Duration, HttpUrl, Secret, positive};
 #[serde(deny_unknown_fields, default)]
 pub(super) struct File {
     pub(super) global: Global,
-    pub(super) remote_write: Vec<RemoteWrite>,
+    pub(super) remote_write: Vec<WithClient<RemoteWrite>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) scrape_configs: Vec<WithClient<ScrapeConfig>>,
     pub(super) receive: receive::Config,
+    pub(super) verdicts: VerdictConfig,
     /// What routes' queues take where the route itself does not say.
     pub(super) queue: Queue,
+    pub(super) storage: Storage,
 }
 
 /// `global`. The interval of rules is read, so that the block pastes in, and unused.
@@ -55,7 +57,7 @@ pub(super) struct Global {
     pub(super) keep_dropped_targets: u64,
 }
 
-/// One entry of `remote_write`.
+/// One entry of `remote_write`, without the keys of its HTTP client.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RemoteWrite {
@@ -70,12 +72,6 @@ pub(super) struct RemoteWrite {
     pub(super) headers: BTreeMap<String, String>,
     #[serde(default)]
     pub(super) write_relabel_configs: Vec<RuleConfig>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) basic_auth: Option<BasicAuth>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) authorization: Option<Authorization>,
-    #[serde(default = "yes")]
-    pub(super) follow_redirects: bool,
     #[serde(default)]
     pub(super) protobuf_message: ProtobufMessage,
     #[serde(default)]
@@ -86,6 +82,13 @@ pub(super) struct RemoteWrite {
     pub(super) on_rejection: RejectionConfig,
     #[serde(default)]
     pub(super) queue: Queue,
+}
+
+/// `storage`: the volume of all queues.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Storage {
+    pub(super) min_free_bytes: ByteSize,
 }
 
 /// `queue`: the bounds of a route's queue; what is silent takes the default.
@@ -100,8 +103,6 @@ pub(super) struct Queue {
     pub(super) on_full: Option<OnFull>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) durability: Option<Durability>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) min_free_bytes: Option<ByteSize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) parked_max_bytes: Option<ByteSize>,
 }
@@ -129,31 +130,32 @@ pub(super) enum ProtobufMessage {
     V1,
 }
 
-/// `basic_auth`.
-#[derive(Clone, Debug, Default, Deserialize, Serialize)]
-#[serde(deny_unknown_fields, default)]
-pub(super) struct BasicAuth {
-    pub(super) username: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) password: Option<Secret>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) password_file: Option<PathBuf>,
-}
-
-/// `authorization`.
-#[derive(Clone, Debug, Deserialize, Serialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct Authorization {
-    #[serde(default = "bearer", rename = "type")]
-    pub(super) scheme: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) credentials: Option<Secret>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) credentials_file: Option<PathBuf>,
-}
-
 /// What a route's parked batches take on disk, where nobody says anything.
 const PARKED_MAX_BYTES: ByteSize = ByteSize::mib(256);
+
+impl BesideClient for RemoteWrite {
+    const NAME: &'static str = "RemoteWrite";
+    const KEYS: &'static [&'static str] = &beside_client::<10, 23>([
+        "name",
+        "url",
+        "remote_timeout",
+        "headers",
+        "write_relabel_configs",
+        "protobuf_message",
+        "queue_config",
+        "metadata_config",
+        "on_rejection",
+        "queue",
+    ]);
+
+    /// As in Prometheus: lanes that share one connection wait for each other.
+    fn client() -> ClientConfig {
+        ClientConfig {
+            enable_http2: false,
+            ..ClientConfig::default()
+        }
+    }
+}
 
 impl Queue {
     /// What a route's parked batches may take, in bytes.
@@ -168,7 +170,6 @@ impl Queue {
             max_age: self.max_age.or(defaults.max_age),
             on_full: self.on_full.or(defaults.on_full),
             durability: self.durability.or(defaults.durability),
-            min_free_bytes: self.min_free_bytes.or(defaults.min_free_bytes),
             parked_max_bytes: self.parked_max_bytes.or(defaults.parked_max_bytes),
         }
     }
@@ -181,13 +182,12 @@ impl Queue {
             max_age: None,
             on_full: Some(OnFull::Refuse),
             durability: Some(Durability::Fsync),
-            min_free_bytes: Some(ByteSize::new(built_in.min_free_bytes)),
             parked_max_bytes: Some(PARKED_MAX_BYTES),
         })
     }
 
-    /// The options of a queue, with the queue's own defaults.
-    pub(super) fn options(self) -> queue::Options {
+    /// The options of a queue on `storage`, with the queue's own defaults.
+    pub(super) fn options(self, storage: Storage) -> queue::Options {
         let options = queue::Options::default();
         let bytes = |size: Option<ByteSize>, default| size.map_or(default, ByteSize::bytes);
         queue::Options {
@@ -204,7 +204,7 @@ impl Queue {
                 Some(Durability::Async) => queue::Durability::Async,
                 Some(Durability::Fsync) | None => queue::Durability::Fsync,
             },
-            min_free_bytes: bytes(self.min_free_bytes, options.min_free_bytes),
+            min_free_bytes: storage.min_free_bytes.bytes(),
             ..options
         }
     }
@@ -229,14 +229,6 @@ impl TryFrom<String> for ProtobufMessage {
 
 fn thirty_seconds() -> Duration {
     Duration::from_millis(30_000)
-}
-
-fn yes() -> bool {
-    true
-}
-
-fn bearer() -> String {
-    "Bearer".to_owned()
 }
 
 /// A header's value can be a token.

@@ -29,10 +29,15 @@ pub(super) const KEYS: &[(&str, &[&str], Foreign)] = &[
             "rule_files",
             "runtime",
             "scrape_config_files",
-            "storage",
             "tracing",
         ],
         Unsupported,
+    ),
+    ("Storage", &["tsdb", "exemplars"], Unsupported),
+    (
+        "Queue",
+        &["min_free_bytes"],
+        Instead("is one for all routes: write `storage: {min_free_bytes: …}`"),
     ),
     (
         "File",
@@ -118,32 +123,8 @@ pub(super) const KEYS: &[(&str, &[&str], Foreign)] = &[
     ),
     (
         "RemoteWrite",
-        &[
-            "azuread",
-            "google_iam",
-            "no_proxy",
-            "oauth2",
-            "proxy_connect_header",
-            "proxy_url",
-            "sigv4",
-            "tls_config",
-        ],
+        &["azuread", "google_iam", "sigv4"],
         Unsupported,
-    ),
-    (
-        "RemoteWrite",
-        &["bearer_token"],
-        Instead("is old: write `authorization: {credentials: …}`"),
-    ),
-    (
-        "RemoteWrite",
-        &["bearer_token_file"],
-        Instead("is old: write `authorization: {credentials_file: …}`"),
-    ),
-    (
-        "RemoteWrite",
-        &["http_headers"],
-        Instead("is not supported yet: `headers` sets headers"),
     ),
     (
         "RemoteWrite",
@@ -163,15 +144,7 @@ pub(super) const KEYS: &[(&str, &[&str], Foreign)] = &[
     ),
     (
         "RemoteWrite",
-        &["enable_http2"],
-        Fixed(
-            &["true"],
-            "promrelay speaks HTTP/2 to a receiver that offers it",
-        ),
-    ),
-    (
-        "RemoteWrite",
-        &["round_robin_dns", "proxy_from_environment"],
+        &["round_robin_dns"],
         Fixed(&["false"], "promrelay does not support it yet"),
     ),
     (
@@ -184,16 +157,7 @@ pub(super) const KEYS: &[(&str, &[&str], Foreign)] = &[
         &["max_retries"],
         Instead("is old: promrelay sends again until it is taken"),
     ),
-    (
-        "BasicAuth",
-        &["username_file", "username_ref", "password_ref"],
-        Unsupported,
-    ),
-    (
-        "ClientBasicAuth",
-        &["username_ref", "password_ref"],
-        Unsupported,
-    ),
+    ("BasicAuth", &["username_ref", "password_ref"], Unsupported),
     ("Authorization", &["credentials_ref"], Unsupported),
     (
         "OAuth2",

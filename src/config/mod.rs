@@ -51,6 +51,8 @@ pub struct Config {
     pub scrape: Vec<JobConfig>,
     /// Bounds on what comes in.
     pub receive: receive::Config,
+    /// Bounds on the tables of verdicts.
+    pub verdicts: route::VerdictConfig,
     /// What is in force, defaults included, as YAML without secrets.
     pub text: String,
     /// Of the file with its variables replaced: it changes when the configuration does.
@@ -181,18 +183,21 @@ fn finish(mut file: File, root: &Node, name: &str, findings: &Findings) -> Confi
     file.queue = file.queue.or_built_in();
     let elements = entries.elements().iter();
     let nodes: Vec<_> = elements.filter(|node| findings.reads(node)).collect();
-    for (entry, node) in file.remote_write.iter_mut().zip(&nodes) {
+    let own = file.remote_write.iter_mut().map(|entry| &mut entry.own);
+    for (entry, node) in own.zip(&nodes) {
         routes::check_queue(&entry.queue, routes::value_at(node, &["queue"]), findings);
         entry.queue = entry.queue.or(file.queue);
     }
     let directory = Path::new(name).parent().unwrap_or(Path::new(""));
     let scrape = scrape::build(&file, root, findings);
-    let routes = routes::build(&mut file.remote_write, &nodes, directory, findings);
+    let entries = &mut file.remote_write;
+    let routes = routes::build(entries, &nodes, file.storage, directory, findings);
     Config {
         external_labels: labels,
         routes,
         scrape,
         receive: file.receive.clone(),
+        verdicts: file.verdicts,
         text: serde_yaml::to_string(&file).unwrap_or_default(),
         hash: hash(root),
     }

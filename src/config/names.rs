@@ -15,6 +15,7 @@ use super::file::RemoteWrite;
 use super::routes::note;
 use super::typed::Findings;
 use super::yaml::Node;
+use crate::http::client::WithClient;
 use crate::queue::MAX_REVERSIBLE_BYTES;
 use crate::settings::HttpUrl;
 
@@ -22,10 +23,15 @@ use crate::settings::HttpUrl;
 const MAX_BYTES: usize = MAX_REVERSIBLE_BYTES;
 
 /// Gives every entry that has a URL a name and notes those that cannot have one.
-pub(super) fn assign(entries: &mut [RemoteWrite], nodes: &[&Node], findings: &Findings) {
+pub(super) fn assign(
+    entries: &mut [WithClient<RemoteWrite>],
+    nodes: &[&Node],
+    findings: &Findings,
+) {
     let mut taken = BTreeSet::new();
     let names = derive(entries);
-    for ((entry, name), node) in entries.iter_mut().zip(names).zip(nodes) {
+    let own = entries.iter_mut().map(|entry| &mut entry.own);
+    for ((entry, name), node) in own.zip(names).zip(nodes) {
         let given = entry.name.is_some();
         let place = if given { "name" } else { "url" };
         if let Err(message) = check(&name, given) {
@@ -46,10 +52,11 @@ pub(super) fn assign(entries: &mut [RemoteWrite], nodes: &[&Node], findings: &Fi
 }
 
 /// The names in the order of entries; empty for an entry that has neither name nor URL.
-fn derive(entries: &[RemoteWrite]) -> Vec<String> {
+fn derive(entries: &[WithClient<RemoteWrite>]) -> Vec<String> {
+    let entries = || entries.iter().map(|entry| &entry.own);
     let mut names: BTreeMap<&str, usize> = BTreeMap::new();
     let mut urls: BTreeMap<String, usize> = BTreeMap::new();
-    for entry in entries {
+    for entry in entries() {
         *names.entry(plain(entry)).or_default() += 1;
         *urls.entry(identity(entry)).or_default() += 1;
     }
@@ -67,7 +74,7 @@ fn derive(entries: &[RemoteWrite]) -> Vec<String> {
         }
         format!("{name}-{:08x}", xxh3_64(identity.as_bytes()) >> 32)
     };
-    entries.iter().map(name).collect()
+    entries().map(name).collect()
 }
 
 /// The name without a suffix.

@@ -1,17 +1,17 @@
 //! From entries of `remote_write` to routes: the checks of several keys together.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use http::header::AUTHORIZATION;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
-use super::file::{Authorization, BasicAuth, Queue, RemoteWrite};
+use super::file::{Queue, RemoteWrite, Storage};
 use super::typed::Findings;
 use super::yaml::Node;
 use super::{names, spelling};
-use crate::http::client::is_reserved;
+use crate::http::client::{ClientConfig, WithClient, is_reserved};
 use crate::route;
-use crate::send::config::{Auth, SecretSource};
 use crate::send::{self, RejectionConfig};
 use crate::settings::{ByteSize, Secret};
 
@@ -23,17 +23,19 @@ const MIN_QUEUE_SIZE: ByteSize = ByteSize::mib(1);
 /// Turns entries into routes and gives each its name. `nodes` are where the entries stand;
 /// `directory` is where file names begin.
 pub(super) fn build(
-    entries: &mut [RemoteWrite],
+    entries: &mut [WithClient<RemoteWrite>],
     nodes: &[&Node],
+    storage: Storage,
     directory: &Path,
     findings: &Findings,
 ) -> Vec<route::Config> {
     names::assign(entries, nodes, findings);
     let mut routes = Vec::new();
-    for (entry, node) in entries.iter().zip(nodes) {
+    for (WithClient { own: entry, client }, node) in entries.iter().zip(nodes) {
         let checker = Checker { node, findings };
         checker.check(entry);
-        let (headers, auth) = (checker.headers(entry), checker.auth(entry, directory));
+        let mut client = client.clone().resolved(directory);
+        checker.headers(entry, &mut client);
         let Some(url) = entry.url.clone() else {
             checker.no_url();
             continue;
@@ -41,9 +43,7 @@ pub(super) fn build(
         let send = send::Config {
             url,
             remote_timeout: entry.remote_timeout.into(),
-            headers,
-            auth,
-            follow_redirects: entry.follow_redirects,
+            client,
             queue_config: entry.queue_config,
             metadata_config: entry.metadata_config,
             on_rejection: entry.on_rejection.clone(),
@@ -52,7 +52,7 @@ pub(super) fn build(
             name: entry.name.clone().unwrap_or_default(),
             rules: entry.write_relabel_configs.clone(),
             send,
-            queue: entry.queue.options(),
+            queue: entry.queue.options(storage),
             parked_max_bytes: entry.queue.parked_max_bytes(),
         });
     }
@@ -146,85 +146,23 @@ impl Checker<'_> {
         }
     }
 
-    fn headers(self, entry: &RemoteWrite) -> HeaderMap {
-        let mut headers = HeaderMap::new();
+    /// Adds the route's `headers` to the client's, as secrets: a value can be a token.
+    fn headers(self, entry: &RemoteWrite, client: &mut ClientConfig) {
+        let mut seen = BTreeSet::new();
         for (name, value) in &entry.headers {
-            match header(name, value) {
-                Ok((name, value)) if !headers.contains_key(&name) => {
-                    headers.insert(name, value);
-                }
-                Ok(_) => self.note(&["headers", name], format!("`{name}` is given twice")),
-                Err(message) => self.note(&["headers", name], message),
+            if let Err(message) = check_header(name, value) {
+                self.note(&["headers", name], message);
+            } else if seen.insert(name.to_ascii_lowercase()) {
+                let values = client.http_headers.entry(name.clone()).or_default();
+                values.secrets.push(Secret::from(value.clone()));
+            } else {
+                self.note(&["headers", name], format!("`{name}` is given twice"));
             }
-        }
-        headers
-    }
-
-    fn auth(self, entry: &RemoteWrite, directory: &Path) -> Auth {
-        match (&entry.basic_auth, &entry.authorization) {
-            (None, None) => Auth::None,
-            (Some(basic), None) => self.basic(basic, directory),
-            (None, Some(authorization)) => self.authorization(authorization, directory),
-            (Some(_), Some(_)) => {
-                let message = "at most one of `basic_auth` and `authorization` must be configured";
-                self.note(&["authorization"], message);
-                Auth::None
-            }
-        }
-    }
-
-    fn basic(self, basic: &BasicAuth, directory: &Path) -> Auth {
-        let password = match (&basic.password, &basic.password_file) {
-            (Some(_), Some(_)) => {
-                let message = "at most one of `password` and `password_file` must be configured";
-                self.note(&["basic_auth", "password_file"], message);
-                return Auth::None;
-            }
-            (Some(password), None) => SecretSource::Inline(password.clone()),
-            (None, Some(path)) => SecretSource::File(directory.join(path)),
-            (None, None) => SecretSource::Inline(Secret::from(String::new())),
-        };
-        Auth::Basic {
-            username: basic.username.clone(),
-            password,
-        }
-    }
-
-    fn authorization(self, authorization: &Authorization, directory: &Path) -> Auth {
-        let Authorization {
-            scheme,
-            credentials,
-            credentials_file,
-        } = authorization;
-        if scheme.eq_ignore_ascii_case("basic") {
-            let message = "`type` cannot be \"basic\": write `basic_auth` instead";
-            self.note(&["authorization", "type"], message);
-        }
-        let credentials = match (credentials, credentials_file) {
-            (Some(credentials), None) => SecretSource::Inline(credentials.clone()),
-            (None, Some(path)) => SecretSource::File(directory.join(path)),
-            (given, _) => {
-                let message = match given {
-                    Some(_) => "at most one of `credentials` and `credentials_file` must be given",
-                    None => "`credentials` or `credentials_file` is missing",
-                };
-                if !self
-                    .findings
-                    .is_incomplete(value_at(self.node, &["authorization"]))
-                {
-                    self.note(&["authorization", "credentials_file"], message);
-                }
-                return Auth::None;
-            }
-        };
-        Auth::Authorization {
-            scheme: scheme.trim().to_owned(),
-            credentials,
         }
     }
 }
 
-fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> {
+fn check_header(name: &str, value: &str) -> Result<(), String> {
     let Ok(parsed) = HeaderName::try_from(name) else {
         return Err(format!("`{name}` is not a valid header name"));
     };
@@ -238,9 +176,8 @@ fn header(name: &str, value: &str) -> Result<(HeaderName, HeaderValue), String> 
             "{name} is a reserved header. It must not be changed"
         ));
     }
-    let Ok(mut value) = HeaderValue::try_from(value) else {
+    if HeaderValue::try_from(value).is_err() {
         return Err(format!("the value of `{name}` cannot stand in a header"));
-    };
-    value.set_sensitive(true);
-    Ok((parsed, value))
+    }
+    Ok(())
 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::de::DeserializeOwned;
 
 use super::deserializer::NodeDeserializer;
+use super::spelling::snake_case;
 use super::yaml::Node;
 
 /// How many mistakes are told; whoever has more corrects these first.
@@ -84,26 +85,30 @@ pub(super) fn read<T: DeserializeOwned>(root: &Node, findings: &mut Findings) ->
             Err(error) => error,
         };
         let node = error.node(root);
+        let named = child_named_in(node, &error.message).filter(|child| findings.reads(child));
+        let wrong = named.unwrap_or(node);
         if !findings.is_incomplete(node) {
-            let named = child_named_in(node, &error.message).unwrap_or(node.id);
-            findings.note(named, error.message);
+            findings.note(wrong.id, error.message);
         }
-        if node.id == root.id {
+        if wrong.id == root.id {
             return None;
         }
-        findings.prune(node.id);
+        findings.prune(wrong.id);
     }
     None
 }
 
 /// A message about a mapping that begins with one of its keys is about the value that stands there.
-fn child_named_in(node: &Node, message: &str) -> Option<usize> {
+fn child_named_in<'n>(node: &'n Node, message: &str) -> Option<&'n Node> {
     let quoted = message
         .strip_prefix('`')
         .or_else(|| message.strip_prefix('\''))?;
-    let key = quoted.split(['`', '\'']).next();
+    let key = quoted.split(['`', '\'']).next()?;
     let mut pairs = node.pairs().iter();
     pairs
-        .find(|(name, _)| name.text() == key)
-        .map(|(_, value)| value.id)
+        .find(|(name, _)| {
+            name.text()
+                .is_some_and(|name| snake_case(name) == snake_case(key))
+        })
+        .map(|(_, value)| value)
 }

@@ -17,7 +17,7 @@ use serde::de::{
 const MAX_NODES: usize = 500_000;
 const MERGE_KEY: &str = "<<";
 /// How messages of this module begin, for where the library puts a path before them.
-const OWN_MESSAGES: [&str; 2] = ["the YAML tag", "the file holds"];
+const OWN_MESSAGES: [&str; 2] = ["a YAML tag", "the file holds"];
 
 /// A value, a list or a mapping of a document.
 #[derive(Clone, Debug)]
@@ -222,11 +222,12 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_enum<A: EnumAccess<'de>>(self, tagged: A) -> Result<Node, A::Error> {
-        let (tag, content) = tagged.variant::<String>()?;
+        let (_tag, content) = tagged.variant::<IgnoredAny>()?;
         content.newtype_variant::<IgnoredAny>()?;
-        Err(A::Error::custom(format!(
-            "the YAML tag `{tag}` means nothing here: remove it"
-        )))
+        // Not the tag itself: it can be a password that begins with `!`.
+        let message =
+            "a YAML tag means nothing here: remove it, or quote a text that begins with !";
+        Err(A::Error::custom(message))
     }
 }
 

@@ -6,6 +6,8 @@
 
 use std::str;
 
+use memchr::{memchr, memchr3};
+
 use super::error::{ParseError, Reason, quote};
 
 /// A cursor over a body. A copy is a place to come back to.
@@ -66,6 +68,21 @@ impl<'a> Lexer<'a> {
     /// Takes the rest of the line, without its line feed.
     pub(super) fn take_line(&mut self) -> &'a [u8] {
         self.take_while(|byte| byte != b'\n')
+    }
+
+    /// What looks like the series at the front of a line, name and braces. It can be wrong about
+    /// where the series ends, and sees nothing in unusual spellings: it is a guess, and proven only
+    /// by whoever knows it for a series. What a parser once took for one it takes for one again.
+    pub(super) fn guess_series(&self) -> Option<&'a [u8]> {
+        let rest = self.rest();
+        let at = memchr3(b'{', b' ', b'\n', rest)?;
+        let length = match rest[at] {
+            b'{' => at + memchr(b'}', &rest[at..])? + 1,
+            // Behind the blank there may be braces that belong to the series.
+            b' ' if !matches!(rest.get(at + 1), Some(b'{' | b' ' | b'\t')) => at,
+            _ => return None,
+        };
+        Some(&rest[..length])
     }
 
     /// Takes a metric's name: letters, digits, `_` and `:`, no digit first.

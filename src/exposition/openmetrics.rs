@@ -11,9 +11,10 @@
 //! comments, commas between labels, and an end that shows that nothing was cut off. Timestamps
 //! are seconds with a fraction.
 //!
-//! A `_created` line is not a series but the [start](Series::start_timestamp_ms) of the lines
-//! around it. As in Prometheus it stays a series if the type of its metric is not known, and so
-//! does one that no sample of a counter, histogram or summary precedes.
+//! A `_created` line is a series like others, as Prometheus has it where nothing else is configured,
+//! or the [start](Series::start_timestamp_ms) of the lines around it: [`Created`] says which. As
+//! in Prometheus it stays a series even then if the type of its metric is not known, and so does
+//! one that no sample of a counter, histogram or summary precedes.
 
 use std::borrow::Cow;
 
@@ -24,10 +25,20 @@ use super::lexer::Lexer;
 use super::number::{parse_value, seconds_to_ms};
 use super::{Entry, Exemplar, MetricType, Series};
 
+/// What the `_created` lines of OpenMetrics are taken for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// Series.
+    Series,
+    /// Starts of other series (Prometheus' feature `created-timestamp-zero-ingestion`).
+    Starts,
+}
+
 /// Reads a body in OpenMetrics' text format.
 #[derive(Debug)]
 pub struct Parser<'a> {
     lexer: Lexer<'a>,
+    created_lines: Created,
     /// Of the last `# TYPE`, whichever metric that was about.
     metric_type: MetricType,
     labels: Vec<Pair<'a>>,
@@ -41,9 +52,10 @@ pub struct Parser<'a> {
 impl<'a> Parser<'a> {
     /// A parser of `body`, which is looked at as entries are asked for.
     #[must_use]
-    pub fn new(body: &'a (impl AsRef<[u8]> + ?Sized)) -> Self {
+    pub fn new(body: &'a (impl AsRef<[u8]> + ?Sized), created_lines: Created) -> Self {
         Self {
             lexer: Lexer::new(body.as_ref()),
+            created_lines,
             metric_type: MetricType::Unknown,
             labels: Vec::new(),
             exemplars: Vec::new(),
@@ -58,13 +70,32 @@ impl<'a> Parser<'a> {
     /// The next line is not in this format, or the body ends without saying so. There is no use
     /// in asking for more.
     pub fn next_entry(&mut self) -> Result<Entry<'_>, ParseError> {
+        self.next_entry_with(|_| false)
+    }
+
+    /// The next entry. The labels of a series are not read if `knows` its spelling, which must be
+    /// one that this format yielded before. (They are always read where `_created` lines are
+    /// starts: only labels tell whose.)
+    ///
+    /// # Errors
+    /// As [`Self::next_entry`].
+    pub fn next_entry_with(
+        &mut self,
+        mut knows: impl FnMut(&[u8]) -> bool,
+    ) -> Result<Entry<'_>, ParseError> {
         loop {
             match self.lexer.peek() {
                 None => return Err(self.lexer.error(Reason::EofMissing)),
                 Some(b'#') => return self.parse_hash(),
                 Some(_) => {}
             }
-            let (exposed, value) = self.parse_series()?;
+            let guess = self.lexer.guess_series();
+            let guess = guess.filter(|_| self.created_lines == Created::Series);
+            let recalled = guess.filter(|guess| knows(guess));
+            let (exposed, value) = match recalled {
+                Some(exposed) => (exposed, self.parse_known(exposed)?),
+                None => self.parse_series()?,
+            };
             let timestamp_ms = self.parse_sample_end()?;
             if self.is_start_of_others() {
                 continue;
@@ -74,6 +105,7 @@ impl<'a> Parser<'a> {
                 labels: &self.labels,
                 exemplars: &self.exemplars,
                 exposed,
+                is_known: recalled.is_some(),
                 value,
                 timestamp_ms,
                 start_timestamp_ms,
@@ -126,6 +158,13 @@ impl<'a> Parser<'a> {
         Ok((metric, text))
     }
 
+    /// The value behind a series that is known.
+    fn parse_known(&mut self, exposed: &[u8]) -> Result<f64, ParseError> {
+        self.labels.clear();
+        self.lexer.take(exposed);
+        take_value(&mut self.lexer)
+    }
+
     fn parse_series(&mut self) -> Result<(&'a [u8], f64), ParseError> {
         parse_series(&mut self.lexer, self.metric_type, &mut self.labels)
     }
@@ -154,7 +193,8 @@ impl<'a> Parser<'a> {
 
     /// The start of the series just read, from the lines around it.
     fn find_start(&mut self) -> Option<i64> {
-        if !created::has_start(self.metric_type) {
+        let has_start = created::has_start(self.metric_type);
+        if self.created_lines == Created::Series || !has_start {
             return None;
         }
         let metric = created::metric_hash(&self.labels, self.metric_type);

@@ -15,6 +15,8 @@ pub struct Series<'p> {
     /// same in the next scrape, so this is a key for whatever was worked out about it. (Protobuf
     /// has no spelling: there it is the sorted labels, each text followed by the byte 0xff.)
     pub exposed: &'p [u8],
+    /// Whether the caller knows this spelling, so that its labels were not read: there are none.
+    pub is_known: bool,
     /// The value. Every NaN has the bits that Prometheus stores for one, never those of a
     /// staleness marker.
     pub value: f64,

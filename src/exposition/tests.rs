@@ -16,6 +16,8 @@ use super::{
 };
 use crate::model::Label;
 
+mod known;
+
 #[derive(Deserialize)]
 struct Index {
     content_types: Vec<Choice>,
@@ -84,7 +86,7 @@ fn parse_text(body: &[u8]) -> Outcome {
 }
 
 fn parse_openmetrics(body: &[u8]) -> Outcome {
-    let mut parser = openmetrics::Parser::new(body);
+    let mut parser = openmetrics::Parser::new(body, openmetrics::Created::Starts);
     collect(|| parser.next_entry().map(record))
 }
 

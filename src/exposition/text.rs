@@ -45,6 +45,18 @@ impl<'a> Parser<'a> {
     /// # Errors
     /// The next line is not in this format. There is no use in asking for more.
     pub fn next_entry(&mut self) -> Result<Entry<'_>, ParseError> {
+        self.next_entry_with(|_| false)
+    }
+
+    /// The next entry. The labels of a series are not read if `knows` its spelling, which must be
+    /// one that this format yielded before.
+    ///
+    /// # Errors
+    /// As [`Self::next_entry`].
+    pub fn next_entry_with(
+        &mut self,
+        knows: impl FnOnce(&[u8]) -> bool,
+    ) -> Result<Entry<'_>, ParseError> {
         loop {
             self.lexer.take_blanks();
             if !self.lexer.take(b"\n") {
@@ -54,7 +66,7 @@ impl<'a> Parser<'a> {
         match self.lexer.peek() {
             None => Ok(Entry::Eof),
             Some(b'#') => self.parse_hash(),
-            Some(_) => self.parse_sample(),
+            Some(_) => self.parse_sample(knows),
         }
     }
 
@@ -112,11 +124,34 @@ impl<'a> Parser<'a> {
         Ok((metric, line.get(1..).unwrap_or_default()))
     }
 
-    fn parse_sample(&mut self) -> Result<Entry<'_>, ParseError> {
+    fn parse_sample(&mut self, knows: impl FnOnce(&[u8]) -> bool) -> Result<Entry<'_>, ParseError> {
+        self.labels.clear();
+        let recalled = self.lexer.guess_series().filter(|guess| knows(guess));
+        let exposed = match recalled {
+            Some(exposed) => {
+                self.lexer.take(exposed);
+                exposed
+            }
+            None => self.parse_series()?,
+        };
+        let value = self.parse_value()?;
+        let timestamp_ms = self.parse_timestamp()?;
+        Ok(Entry::Series(Series {
+            labels: &self.labels,
+            exemplars: &[],
+            exposed,
+            is_known: recalled.is_some(),
+            value,
+            timestamp_ms,
+            start_timestamp_ms: None,
+        }))
+    }
+
+    /// Reads the labels; answers their spelling.
+    fn parse_series(&mut self) -> Result<&'a [u8], ParseError> {
         let start = self.lexer;
         let mut name = self.lexer.take_metric_name().map(Cow::Borrowed);
         let mut exposed = self.lexer.since(start);
-        self.labels.clear();
         self.lexer.take_blanks();
         if self.lexer.take(b"{") {
             parse_braces(&mut self.lexer, Braces::Text, &mut name, &mut self.labels)?;
@@ -128,16 +163,7 @@ impl<'a> Parser<'a> {
             return Err(start.error(Reason::NameMissing));
         };
         labels::finish(&mut self.labels, name, self.metric_type);
-        let value = self.parse_value()?;
-        let timestamp_ms = self.parse_timestamp()?;
-        Ok(Entry::Series(Series {
-            labels: &self.labels,
-            exemplars: &[],
-            exposed,
-            value,
-            timestamp_ms,
-            start_timestamp_ms: None,
-        }))
+        Ok(exposed)
     }
 
     fn parse_value(&mut self) -> Result<f64, ParseError> {

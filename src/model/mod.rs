@@ -39,19 +39,19 @@ impl<'a> LabelSet<'a> {
     /// The value of the label `name`; empty if there is none, as Prometheus reads it.
     #[must_use]
     pub fn get(&self, name: &str) -> &str {
-        self.position(name).map_or("", |at| &self.labels[at].1)
+        self.find(name).map_or("", |at| &self.labels[at].1)
     }
 
     /// Whether there is a label `name`.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
-        self.position(name).is_ok()
+        self.find(name).is_some()
     }
 
     /// Sets the label `name`; an empty `value` removes it.
     pub fn set(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) {
         let (name, value) = (name.into(), value.into());
-        match self.position(&name) {
+        match self.find(&name).map_or_else(|| self.position(&name), Ok) {
             Ok(at) if value.is_empty() => drop(self.labels.remove(at)),
             Ok(at) => self.labels[at].1 = value,
             Err(_) if value.is_empty() => {}
@@ -71,6 +71,17 @@ impl<'a> LabelSet<'a> {
         self.labels.retain(|(name, _)| keep(name));
     }
 
+    /// Puts `labels`, which are sorted, each name once and no value empty, in place of what is held.
+    pub fn assign_sorted(&mut self, labels: impl Iterator<Item = Label<'a>>) {
+        self.labels.clear();
+        let borrow = |label: Label<'a>| (Cow::Borrowed(label.name), Cow::Borrowed(label.value));
+        self.labels.extend(labels.map(borrow));
+        debug_assert!(
+            self.labels.windows(2).all(|pair| pair[0].0 < pair[1].0),
+            "the labels are sorted"
+        );
+    }
+
     /// Empties the set and keeps its memory for the next series.
     pub fn clear(&mut self) {
         self.labels.clear();
@@ -84,6 +95,13 @@ impl<'a> LabelSet<'a> {
             .map(|(name, value)| Label { name, value })
     }
 
+    /// The same with the values as they are held, so that one that is borrowed is copied as such.
+    pub fn held(&self) -> impl Iterator<Item = (&str, &Cow<'a, str>)> {
+        self.labels
+            .iter()
+            .map(|(name, value)| (name.as_ref(), value))
+    }
+
     /// How many labels there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -94,6 +112,13 @@ impl<'a> LabelSet<'a> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
+    }
+
+    /// Where the label `name` is. Names are few and mostly of different lengths: to look at each is
+    /// faster than to halve.
+    #[inline]
+    fn find(&self, name: &str) -> Option<usize> {
+        self.labels.iter().position(|(held, _)| held == name)
     }
 
     fn position(&self, name: &str) -> Result<usize, usize> {

@@ -43,9 +43,13 @@ pub(super) struct Writer {
     pub active: Option<Active>,
     /// The group before the last, emptied: its memory is used again.
     spare: Group,
+    /// When the writer first saw the pending group.
+    pending_since: Option<Instant>,
     last_sync: Instant,
     unsynced: bool,
     last_save: Instant,
+    /// Whether the last save of progress failed.
+    save_failed: bool,
     last_trial: Instant,
 }
 
@@ -57,9 +61,11 @@ impl Writer {
             open_log,
             active,
             spare: Group::default(),
+            pending_since: None,
             last_sync: now,
             unsynced: false,
             last_save: now,
+            save_failed: false,
             last_trial: now,
         }
     }
@@ -83,11 +89,6 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         loop {
-            if !state.pending.appends.is_empty() {
-                let group = std::mem::replace(&mut state.pending, std::mem::take(&mut self.spare));
-                state.writing_bytes = group.bytes();
-                return Job::Write(group);
-            }
             let now = Instant::now();
             let mut wake: Option<Duration> = None;
             let mut is_due = |at: Instant| {
@@ -95,6 +96,15 @@ impl Writer {
                 wake = Some(wake.map_or(left, |wake| wake.min(left)));
                 left.is_zero()
             };
+            let at_once = state.pending.is_large() || state.phase != Phase::Open;
+            if let Some(patience) = state.pending.patience
+                && (at_once || is_due(*self.pending_since.get_or_insert(now) + patience))
+            {
+                self.pending_since = None;
+                let group = std::mem::replace(&mut state.pending, std::mem::take(&mut self.spare));
+                state.writing_bytes = group.bytes();
+                return Job::Write(group);
+            }
             if self.unsynced && (is_due(self.last_sync + SYNC_EVERY) || state.phase != Phase::Open)
             {
                 return Job::Sync;
@@ -339,15 +349,27 @@ impl Writer {
     }
 
     fn save_progress(&mut self, progress: &Progress) {
+        let saved = progress.save(&self.shared.directory);
+        self.note_save(saved);
+    }
+
+    /// A save that failed is tried again with the next, a second later, so that a crash repeats
+    /// little once the disk is well; but not for ever when the queue is closed.
+    fn note_save(&mut self, saved: io::Result<()>) {
         self.last_save = Instant::now();
-        if let Err(error) = progress.save(&self.shared.directory) {
+        let Err(error) = saved else {
+            self.save_failed = false;
+            return;
+        };
+        if !std::mem::replace(&mut self.save_failed, true) {
             let directory = self.shared.directory.display();
-            warn!(%directory, %error, "cannot save what was acknowledged");
+            warn!(%directory, %error, "cannot save what was acknowledged, will retry");
         }
+        let mut state = self.shared.lock();
+        state.progress_changed |= state.phase == Phase::Open;
     }
 
     fn sync_progress(&mut self, progress: &Progress, waiters: Vec<ProgressWaiter>) {
-        self.last_save = Instant::now();
         let saved = progress.save_durably(&self.shared.directory);
         for waiter in waiters {
             let saved = saved.as_ref().copied();
@@ -355,6 +377,7 @@ impl Writer {
             // Whoever waited may have gone.
             drop(waiter.send(saved));
         }
+        self.note_save(saved);
     }
 }
 

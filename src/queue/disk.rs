@@ -43,11 +43,39 @@ pub(super) fn open_log(path: &Path) -> io::Result<Box<dyn LogFile>> {
     Ok(Box::new(file))
 }
 
+/// Makes a directory that is not there, and those above it; when this returns a power cut does not
+/// take its name.
+///
+/// # Errors
+/// If it cannot be made.
+pub fn make_directory(directory: &Path) -> io::Result<()> {
+    let parent = directory.parent().map(|parent| match parent.as_os_str() {
+        // A relative name's.
+        name if name.is_empty() => Path::new("."),
+        _ => parent,
+    });
+    if directory.is_dir() {
+        // Whoever made it may have been killed before its name was on the disk. It may also be
+        // somebody else's who lets nobody look into its parent.
+        drop(parent.map(sync_directory));
+        return Ok(());
+    }
+    if let Some(parent) = parent.filter(|parent| !parent.is_dir()) {
+        make_directory(parent)?;
+    }
+    match fs::create_dir(directory) {
+        // Somebody was faster.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && directory.is_dir() => {}
+        made => made?,
+    }
+    parent.map_or(Ok(()), sync_directory)
+}
+
 /// Makes the names in a directory durable. Windows has no such call and needs none.
 ///
 /// # Errors
 /// If the directory cannot be opened or synced.
-pub fn sync_directory(directory: &Path) -> io::Result<()> {
+pub(super) fn sync_directory(directory: &Path) -> io::Result<()> {
     if cfg!(unix) {
         File::open(directory)?.sync_all()
     } else {

@@ -1,10 +1,12 @@
 //! The bytes of a segment: its header, its records, its footer. Specified in [`super`].
 
 use std::collections::BTreeMap;
+use std::io;
 
 use bytes::{Buf, BufMut};
 
 use super::Tally;
+use super::salt::salt_of_checksum;
 
 /// Bytes of a segment's header.
 pub(super) const SEGMENT_HEADER_BYTES: u64 = 32;
@@ -44,20 +46,38 @@ impl SegmentHeader {
         bytes
     }
 
-    pub(super) fn decode(mut bytes: &[u8]) -> Option<Self> {
-        let checked = bytes.get(..28)?;
-        let checksum = bytes.get(28..32)?.get_u32_le();
-        if checksum != crc32fast::hash(checked) || !bytes.starts_with(SEGMENT_MAGIC) {
-            return None;
-        }
-        bytes.advance(SEGMENT_MAGIC.len());
-        let version = bytes.get_u16_le();
-        bytes.advance(2);
-        (version == VERSION).then(|| Self {
-            salt: bytes.get_u32_le(),
-            first: bytes.get_u64_le(),
-        })
+    /// The header at the start of `bytes`; `None` if it is damaged.
+    ///
+    /// # Errors
+    /// If it is of another version.
+    pub(super) fn decode(bytes: &[u8]) -> io::Result<Option<Self>> {
+        let Some((checked, mut checksum)) = bytes.split_at_checked(28) else {
+            return Ok(None);
+        };
+        let is_whole = checksum.len() >= 4 && checksum.get_u32_le() == crc32fast::hash(checked);
+        let Some(mut fields) = checked.strip_prefix(SEGMENT_MAGIC).filter(|_| is_whole) else {
+            return Ok(None);
+        };
+        check_version(fields.get_u16_le(), VERSION)?;
+        fields.advance(2);
+        Ok(Some(Self {
+            salt: fields.get_u32_le(),
+            first: fields.get_u64_le(),
+        }))
     }
+}
+
+/// Refuses what another version has written: it is whole, and to take it for damaged would be to
+/// lose it.
+pub(super) fn check_version(found: u16, known: u16) -> io::Result<()> {
+    if found == known {
+        return Ok(());
+    }
+    let message = format!(
+        "it is in version {found} of the queue's format and this promrelay reads version {known}: \
+         run the one that wrote it"
+    );
+    Err(io::Error::new(io::ErrorKind::Unsupported, message))
 }
 
 /// What a record is.
@@ -127,6 +147,15 @@ impl RecordHeader {
             stream,
             payload_checksum: fields.get_u32_le(),
         })
+    }
+
+    /// The same without knowing the salt, which comes with it; only the payload's checksum tells
+    /// whether this is a record at all.
+    pub(super) fn decode_with_salt(bytes: &[u8]) -> Option<(u32, Self)> {
+        let checked = bytes.get(..36)?;
+        let sum = bytes.get(36..RECORD_HEADER_BYTES)?.get_u32_le();
+        let salt = salt_of_checksum(sum, checked);
+        Self::decode(salt, bytes).map(|header| (salt, header))
     }
 
     /// Bytes of the whole record in the file.

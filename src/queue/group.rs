@@ -1,6 +1,7 @@
 //! What one write and one sync commit together.
 
 use std::fmt;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -11,12 +12,17 @@ use super::state::State;
 /// Memory that a queue keeps for its next group.
 const SPARE_BYTES: usize = 1 << 20;
 
+/// From this size on nothing is gained by waiting for more.
+const LARGE_BYTES: usize = 1 << 20;
+
 /// Records that are committed together.
 #[derive(Default)]
 pub(super) struct Group {
     pub buffer: Vec<u8>,
     pub records: Vec<RecordHeader>,
     pub appends: Vec<Append>,
+    /// How long it may wait for more, from when the writer sees it; `None` while it is empty.
+    pub patience: Option<Duration>,
 }
 
 /// One call of append: all of it goes into one segment, in one write.
@@ -32,6 +38,11 @@ impl Group {
         self.buffer.len() as u64
     }
 
+    /// Whether it is large enough to be written without waiting for more.
+    pub(super) fn is_large(&self) -> bool {
+        self.buffer.len() >= LARGE_BYTES
+    }
+
     /// Empties it and keeps a reasonable part of its memory for the next.
     pub(super) fn clear(&mut self) {
         self.buffer.clear();
@@ -40,6 +51,7 @@ impl Group {
         self.records
             .shrink_to(SPARE_BYTES / size_of::<RecordHeader>());
         self.appends.clear();
+        self.patience = None;
     }
 }
 
@@ -63,13 +75,19 @@ impl State {
         }
     }
 
-    /// Adds to the pending group; `waiter` hears of its end.
+    /// Adds to the pending group, which waits no longer than `patience`; `waiter` hears of its end.
     pub(super) fn append(
         &mut self,
         salt: u32,
         records: &[(RecordHeader, &[u8])],
+        patience: Duration,
         waiter: oneshot::Sender<Result<(), AppendError>>,
     ) {
+        let pending = &mut self.pending;
+        let least = pending
+            .patience
+            .map_or(patience, |least| least.min(patience));
+        pending.patience = Some(least);
         for &(mut header, payload) in records {
             header.position = self.progress.next_position;
             self.progress.next_position += 1;

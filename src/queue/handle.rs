@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 
@@ -110,6 +111,21 @@ impl Queue {
     /// If the records need more than was reserved, or one has 4 GiB: the caller's mistake.
     #[must_use = "nothing is durable before the receipt says so"]
     pub fn append(&self, reservation: Reservation, records: &[Record<'_>]) -> Receipt {
+        self.append_within(reservation, records, Duration::ZERO)
+    }
+
+    /// The same for whom nobody waits: the records can be as late as `patience` on their way to
+    /// the disk, so that one sync does for many appends.
+    ///
+    /// # Panics
+    /// As [`Queue::append`].
+    #[must_use = "nothing is durable before the receipt says so"]
+    pub fn append_within(
+        &self,
+        reservation: Reservation,
+        records: &[Record<'_>],
+        patience: Duration,
+    ) -> Receipt {
         let shared = &self.handle.shared;
         let encoded: Vec<_> = records
             .iter()
@@ -129,6 +145,7 @@ impl Queue {
         );
         let (waiter, outcome) = oneshot::channel();
         let mut state = shared.lock();
+        let least_before = state.pending.patience;
         if state.phase == Phase::Stopped {
             drop(waiter);
             for (header, _) in &encoded {
@@ -137,12 +154,15 @@ impl Queue {
         } else if records.is_empty() {
             drop(waiter.send(Ok(())));
         } else {
-            state.append(shared.salt, &encoded, waiter);
+            state.append(shared.salt, &encoded, patience, waiter);
         }
         state.reserved_bytes = state.reserved_bytes.saturating_sub(reservation.bytes);
+        let is_news = state.pending.patience != least_before || state.pending.is_large();
         drop(state);
         reservation.forget();
-        shared.notify_writer();
+        if is_news {
+            shared.notify_writer();
+        }
         Receipt { outcome }
     }
 
@@ -214,7 +234,9 @@ impl Queue {
     /// The queue in numbers.
     #[must_use]
     pub fn stats(&self) -> Stats {
-        self.handle.shared.lock().stats()
+        let shared = &self.handle.shared;
+        shared.refresh_free_bytes();
+        shared.lock().stats()
     }
 
     /// The options in force.

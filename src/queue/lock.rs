@@ -1,9 +1,10 @@
 //! One process per storage directory.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use super::LockError;
+use super::disk::make_directory;
 
 const LOCK_FILE: &str = "lock";
 
@@ -22,6 +23,12 @@ impl DirectoryLock {
     }
 }
 
+/// The file that is there if the directory `path` has ever been locked.
+#[must_use]
+pub fn lock_file(path: &Path) -> PathBuf {
+    path.join(LOCK_FILE)
+}
+
 /// Locks the directory `path`, and makes it if it is not there.
 ///
 /// The lock is the operating system's on the file `lock` inside, so that it ends with the process,
@@ -34,12 +41,12 @@ pub fn lock_directory(path: &Path) -> Result<DirectoryLock, LockError> {
         path: path.to_owned(),
         source,
     };
-    fs::create_dir_all(path).map_err(failed)?;
+    make_directory(path).map_err(failed)?;
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(path.join(LOCK_FILE))
+        .open(lock_file(path))
         .map_err(failed)?;
     match file.try_lock() {
         Ok(()) => Ok(DirectoryLock {

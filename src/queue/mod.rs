@@ -26,6 +26,7 @@
 //! [`Queue::append`] copies records into the *pending group*, under a short lock. Each queue has
 //! one thread that writes: it takes the whole group, writes it with one `write`, syncs with one
 //! `fdatasync`, answers everybody who waits for the group, and takes what has come meanwhile. A
+//! group in which nobody is in a hurry ([`Queue::append_within`]) waits for more of its kind. A
 //! thread and not a job on the runtime's pool, so that a disk that hangs holds up neither other
 //! blocking work nor another queue, and a queue needs no runtime to be written; a parked thread
 //! costs a few KiB. The same thread cuts segments, deletes consumed ones and saves progress.
@@ -70,8 +71,9 @@
 //! - *A crash while writing*: the torn tail is cut on open; none of it had been answered for.
 //! - *Damage in the middle*: skipped to the next whole record; copied to `corrupt/`, counted,
 //!   logged.
-//! - *A segment's header is damaged*: the salt is taken from another segment; if there is none,
-//!   the file is moved to `corrupt/`.
+//! - *A segment's header is damaged*: the salt is taken from another segment, or deduced from the
+//!   first record; if that is damaged too, the file is moved to `corrupt/`.
+//! - *A newer version has written it*: opening fails, and nothing is touched.
 //! - *A footer is damaged or missing*: the segment is read once, on open.
 //! - *`progress` is damaged or missing*: records whose segments are still there are repeated.
 //! - *A write finds the disk full*: the file is cut back to what is durable, and
@@ -81,8 +83,8 @@
 //!   what the first lost. Reading goes on.
 //! - *A failed read*: tried five times, a second apart; then the rest of the segment counts as
 //!   damaged.
-//! - *A failed save of progress*: logged; the next acknowledgement has it saved again. A
-//!   purge, which waits for it, fails.
+//! - *A failed save of progress*: logged and tried again every second. A purge, which waits for
+//!   it, fails.
 //! - *A failed delete*: logged; a consumed segment that is still there is deleted on open.
 
 use std::ops::AddAssign;
@@ -105,17 +107,18 @@ mod progress;
 mod reader;
 mod recovery;
 mod resync;
+mod salt;
 mod segment;
 mod shared;
 mod state;
 #[cfg(test)]
 mod tests;
 
-pub use disk::{sync_directory, write_durably};
+pub use disk::{make_directory, write_durably};
 pub use error::{AppendError, CloseError, LockError, OpenError, ReserveError};
 pub use handle::{Queue, Receipt, Reservation};
 pub use inspect::{Inspect, Inspected, delete, inspect};
-pub use lock::{DirectoryLock, lock_directory};
+pub use lock::{DirectoryLock, lock_directory, lock_file};
 pub use name::{MAX_REVERSIBLE_BYTES, directory_name, route_name};
 pub use reader::Reader;
 pub use recovery::Recovery;
@@ -274,6 +277,6 @@ pub struct Stats {
     pub syncs: u64,
     /// Why the queue takes nothing more, if it does not.
     pub failed: Option<String>,
-    /// Whether it waits for space on the disk.
+    /// Whether it waits for space on the disk, which is full or below [`Options::min_free_bytes`].
     pub disk_full: bool,
 }

@@ -8,13 +8,17 @@ pub const MAX_REVERSIBLE_BYTES: usize = 80;
 /// Bytes of a longer name that its directory's name begins with; the rest is a hash.
 const PREFIX_BYTES: usize = 60;
 
+/// Files that lie where the queues' directories do: the lock, and what leads to a running relay.
+const FILES_BESIDE: [&str; 3] = ["lock", "api", "api.new"];
+
 /// The name of the directory that belongs to the route `route`.
 ///
 /// Small letters, digits, `-`, `_` and inner `.` stay; every other byte becomes `%` and two
 /// hexadecimal digits (capitals too, because some file systems ignore case). A name that Windows
-/// reserves (`con`, `com1.x`) has its first letter escaped; the empty name is `%`. Different names
-/// get different directories. Names of up to [`MAX_REVERSIBLE_BYTES`] can be turned back by
-/// [`route_name`]; longer ones keep their beginning and end in `%~` and a hash, which cannot.
+/// reserves (`con`, `com1.x`) or that a file beside the queues has (`lock`) has its first letter
+/// escaped; the empty name is `%`. Different names get different directories. Names of up to
+/// [`MAX_REVERSIBLE_BYTES`] can be turned back by [`route_name`]; longer ones keep their beginning
+/// and end in `%~` and a hash, which cannot.
 #[must_use]
 pub fn directory_name(route: &str) -> String {
     let bytes = route.as_bytes();
@@ -69,8 +73,12 @@ fn escape(name: &[u8]) -> String {
     escaped
 }
 
-/// Whether Windows takes the name for a device, whatever follows its first dot.
+/// Whether something else has the name: a file beside the queues, or a device, for which Windows
+/// takes it whatever follows its first dot.
 fn is_reserved(name: &[u8]) -> bool {
+    if FILES_BESIDE.iter().any(|file| file.as_bytes() == name) {
+        return true;
+    }
     let stem = name.split(|&byte| byte == b'.').next().unwrap_or_default();
     match stem {
         b"con" | b"prn" | b"aux" | b"nul" => true,

@@ -8,6 +8,7 @@ use std::path::Path;
 use bytes::{Buf, BufMut};
 
 use super::disk::{remove_file, write_durably};
+use super::format::check_version;
 
 const FILE: &str = "progress";
 const NEW_FILE: &str = "progress.new";
@@ -16,6 +17,8 @@ const VERSION: u16 = 1;
 const HEADER_BYTES: usize = 32;
 const ENTRY_BYTES: usize = 10;
 const CHECKSUM_BYTES: usize = 4;
+/// The version, and what pads it.
+const VERSION_BYTES: usize = 4;
 
 /// What has been dealt with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,10 +45,17 @@ impl Progress {
         self.next_position.max(last.saturating_add(1))
     }
 
-    /// Reads the file; `None` if there is none or it is damaged.
+    /// Reads the file; `None` if there is none or it is damaged. An error if it is of another
+    /// version.
     pub(super) fn load(directory: &Path) -> io::Result<Option<Self>> {
         match fs::read(directory.join(FILE)) {
-            Ok(bytes) => Ok(Self::decode(&bytes)),
+            Ok(bytes) => {
+                let Some(whole) = whole(&bytes) else {
+                    return Ok(None);
+                };
+                check_version(u16::from_le_bytes([whole[0], whole[1]]), VERSION)?;
+                Ok(Self::decode(whole))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -90,19 +100,13 @@ impl Progress {
         bytes
     }
 
-    fn decode(bytes: &[u8]) -> Option<Self> {
-        let checked = bytes.get(..bytes.len().checked_sub(CHECKSUM_BYTES)?)?;
-        let checksum = bytes.get(checked.len()..)?.get_u32_le();
-        let mut fields = checked.strip_prefix(MAGIC)?;
-        if checksum != crc32fast::hash(checked) || checked.len() < HEADER_BYTES {
-            return None;
-        }
-        let version = fields.get_u16_le();
-        fields.advance(2);
+    /// Decodes what follows the magic.
+    fn decode(mut fields: &[u8]) -> Option<Self> {
+        fields.advance(VERSION_BYTES);
         let entries = fields.get_u32_le() as usize;
         let dropped_through = fields.get_u64_le();
         let next_position = fields.get_u64_le();
-        if version != VERSION || fields.len() != entries.checked_mul(ENTRY_BYTES)? {
+        if fields.len() != entries.checked_mul(ENTRY_BYTES)? {
             return None;
         }
         let mut acknowledged = BTreeMap::new();
@@ -115,4 +119,12 @@ impl Progress {
             acknowledged,
         })
     }
+}
+
+/// What is between magic and checksum, if the file is whole.
+fn whole(bytes: &[u8]) -> Option<&[u8]> {
+    let checked = bytes.get(..bytes.len().checked_sub(CHECKSUM_BYTES)?)?;
+    let checksum = bytes.get(checked.len()..)?.get_u32_le();
+    let is_whole = checksum == crc32fast::hash(checked) && checked.len() >= HEADER_BYTES;
+    checked.strip_prefix(MAGIC).filter(|_| is_whole)
 }

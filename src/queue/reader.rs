@@ -13,7 +13,7 @@ use tracing::error;
 use super::delivery::{Delivery, Plan};
 use super::format::{Kind, RECORD_HEADER_BYTES, RecordHeader, checksum};
 use super::resync::{find_record, set_aside};
-use super::segment::{self, Bounds, CHUNK_BYTES, SegmentFile, read_range};
+use super::segment::{self, Bounds, CHUNK_BYTES, SegmentFile, read_cached, read_range};
 use super::shared::Shared;
 use super::{Entry, Position};
 
@@ -200,7 +200,11 @@ impl Reader {
             ..Block::default()
         };
         self.taken = 0;
-        self.loading = Some(spawn_blocking(move || load.run()));
+        // What was written just now is mostly in memory still, and not worth a change of thread.
+        match load.cached() {
+            Some(block) => self.block = block,
+            None => self.loading = Some(spawn_blocking(move || load.run())),
+        }
     }
 
     fn leave_segment(&mut self) {
@@ -268,6 +272,20 @@ impl Reader {
 }
 
 impl Load {
+    /// The block, if it can be had without waiting and nothing is wrong with it.
+    fn cached(&self) -> Option<Block> {
+        let file = self.file.as_ref()?;
+        let left = usize::try_from(self.end.checked_sub(self.offset)?).ok()?;
+        let bytes = read_cached(&file.file, self.offset, left.min(CHUNK_BYTES))?;
+        whole_record(self.salt, &bytes, self.bounds)?;
+        Some(Block {
+            file: Some(Arc::clone(file)),
+            offset: self.offset,
+            bytes,
+            ..Block::default()
+        })
+    }
+
     /// Reads a block that begins with a whole record, past damage if need be.
     fn run(self) -> io::Result<Block> {
         let file = if let Some(file) = self.file {

@@ -1,6 +1,6 @@
 //! Opening: what is there, what is left of it, and where writing goes on.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::active::Active;
-use super::disk::{OpenLog, is_full, remove_file, sync_directory};
+use super::disk::{OpenLog, is_full, make_directory, remove_file, sync_directory};
 use super::format::{
     RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, Summary,
 };
@@ -110,14 +110,6 @@ pub(super) fn open(
     })
 }
 
-fn make_directory(directory: &Path) -> io::Result<()> {
-    if directory.is_dir() {
-        return Ok(());
-    }
-    fs::create_dir_all(directory)?;
-    directory.parent().map_or(Ok(()), sync_directory)
-}
-
 /// Goes on writing the last segment. It is synced first: what the crashed process had not synced
 /// is readable from now on, so it has to be durable.
 fn resume(shared: &Shared, open_log: &OpenLog, last: Loaded) -> io::Result<Active> {
@@ -168,6 +160,11 @@ impl Opening<'_> {
             match SegmentFile::salt_of(&segment::path(self.directory, first))? {
                 Some(found) => salt = salt.or(Some(found)),
                 None => damaged.push(first),
+            }
+        }
+        for &first in &damaged {
+            if salt.is_none() {
+                salt = SegmentFile::salt_of_record(&segment::path(self.directory, first))?;
             }
         }
         let readable = salt.is_some();

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::format::{
     Kind, RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, Summary,
-    TRAILER_BYTES, decode_trailer,
+    TRAILER_BYTES, checksum, decode_trailer,
 };
 
 /// How much is read at a time.
@@ -82,13 +82,29 @@ pub(super) enum Stop {
 }
 
 impl SegmentFile {
-    /// Reads the header; the salt is `None` if it is damaged.
+    /// Reads the header; the salt is `None` if it is damaged. An error if it is of another version.
     pub(super) fn salt_of(path: &Path) -> io::Result<Option<u32>> {
         let mut header = Vec::with_capacity(32);
         File::open(path)?
             .take(SEGMENT_HEADER_BYTES)
             .read_to_end(&mut header)?;
-        Ok(SegmentHeader::decode(&header).map(|header| header.salt))
+        Ok(SegmentHeader::decode(&header)?.map(|header| header.salt))
+    }
+
+    /// The salt of a segment whose header is damaged, from its first record; `None` if that is
+    /// damaged too, or there is none.
+    pub(super) fn salt_of_record(path: &Path) -> io::Result<Option<u32>> {
+        let file = File::open(path)?;
+        let left = file.metadata()?.len().saturating_sub(SEGMENT_HEADER_BYTES);
+        let header = read_range(&file, SEGMENT_HEADER_BYTES, RECORD_HEADER_BYTES)?;
+        let record = RecordHeader::decode_with_salt(&header);
+        let Some((salt, header)) = record.filter(|(_, header)| header.stored_bytes() <= left)
+        else {
+            return Ok(None);
+        };
+        let payload_at = SEGMENT_HEADER_BYTES + RECORD_HEADER_BYTES as u64;
+        let payload = read_range(&file, payload_at, header.length as usize)?;
+        Ok((checksum(salt, &payload) == header.payload_checksum).then_some(salt))
     }
 
     pub(super) fn open(path: &Path, salt: u32) -> io::Result<Self> {
@@ -171,14 +187,19 @@ impl SegmentFile {
         }
         let bytes = read_range(&self.file, offset, RECORD_HEADER_BYTES)?;
         let header = RecordHeader::decode(self.salt, &bytes);
-        let Some(header) = header.filter(|header| header.stored_bytes() <= left) else {
+        let fits = |header: &RecordHeader| {
+            let in_bounds = header.kind == Kind::Footer || bounds.contain(header.position);
+            in_bounds && header.stored_bytes() <= left
+        };
+        let Some(header) = header.filter(fits) else {
             return Ok(false);
         };
-        let mut payload = BufReader::with_capacity(CHUNK_BYTES, &self.file);
+        // No more than this record: where many begin that are none, each is looked at.
+        let capacity = usize::try_from(header.stored_bytes()).unwrap_or(CHUNK_BYTES);
+        let mut payload = BufReader::with_capacity(capacity.min(CHUNK_BYTES), &self.file);
         payload.seek(SeekFrom::Start(offset + RECORD_HEADER_BYTES as u64))?;
         let sum = read_checksum(&mut payload, self.salt, header.length)?;
-        let in_bounds = header.kind == Kind::Footer || bounds.contain(header.position);
-        Ok(in_bounds && sum == header.payload_checksum)
+        Ok(sum == header.payload_checksum)
     }
 }
 
@@ -188,6 +209,23 @@ pub(super) fn read_range(mut file: &File, offset: u64, length: usize) -> io::Res
     let mut bytes = Vec::with_capacity(length);
     file.take(length as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The same of what the system has in memory, without waiting for the disk; `None` if it has not all
+/// of it, or cannot tell.
+#[cfg(target_os = "linux")]
+pub(super) fn read_cached(file: &File, offset: u64, length: usize) -> Option<Vec<u8>> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut bytes = vec![0; length];
+    let mut into = [io::IoSliceMut::new(&mut bytes)];
+    let read = preadv2(file, &mut into, offset, ReadWriteFlags::NOWAIT).ok()?;
+    (read == length).then_some(bytes)
+}
+
+/// The same of what the system has in memory, where it would say so.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn read_cached(_file: &File, _offset: u64, _length: usize) -> Option<Vec<u8>> {
+    None
 }
 
 fn read_checksum(file: &mut impl BufRead, salt: u32, length: u32) -> io::Result<u32> {

@@ -286,13 +286,15 @@ impl State {
         for segment in &self.segments {
             queued += segment.queued;
         }
+        let min_free_bytes = self.options.min_free_bytes;
+        let is_low = self.free_bytes.is_some_and(|free| free < min_free_bytes);
         Stats {
             queued,
             disk_bytes: self.disk_bytes(),
             segments: self.segments.len(),
             oldest_ms: self.oldest_ms(),
             failed: self.failure().map(str::to_owned),
-            disk_full: self.health == Health::DiskFull,
+            disk_full: is_low || self.health == Health::DiskFull,
             ..self.counters.clone()
         }
     }

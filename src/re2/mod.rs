@@ -80,6 +80,12 @@ impl Regex {
             .unwrap_or_else(|| self.compiled.is_match(text))
     }
 
+    /// Whether texts are only compared, so that asking costs next to nothing.
+    #[must_use]
+    pub fn is_compared(&self) -> bool {
+        !matches!(self.shape.as_ref(), Shape::Other)
+    }
+
     /// The texts that match, sorted, if they are few and can be named.
     #[must_use]
     pub fn finite(&self) -> Option<&[String]> {

@@ -301,6 +301,14 @@ fn shapes_match_what_the_automaton_matches() {
         "a.*b.*",
         "a)|(b",
         ".*)|(?:b",
+        "x;(?:a|po(?:d|ds)|b.*|(?:é|x;).+)",
+        "(?:a|b)(?:c|.*)",
+        "(?:a|b.*)c",
+        "(?:ab?|p[no]d)s?",
+        "(?:a.*|b)(?:|c)",
+        "(?:^a|b)",
+        "(?:a|b$).*",
+        "(?i)x;|a.*",
     ] {
         let regex = Regex::new(pattern).unwrap();
         for text in texts {
@@ -315,6 +323,8 @@ fn shapes_match_what_the_automaton_matches() {
         "(.*)",
         ".+",
         "kubelet|cadvisor",
+        "node-exporter;(?:windows_cpu_time_total|windows_memory_.*|windows_os_.*)",
+        "coredns;(?:coredns_cache_(size|entries|(hits|misses)_total)|process_open_fds)",
     ] {
         assert!(decided(pattern), "{pattern}");
     }

@@ -1,13 +1,18 @@
-//! `receive:` in the configuration: bounds on what comes in.
+//! `receive:` in the configuration: what comes in, and bounds on it.
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 
+use crate::remote_write::ProtobufMessage;
 use crate::settings::{ByteSize, Duration, positive};
 
-/// Bounds on write requests.
+/// What write requests may be, and bounds on them.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
+    /// The messages that are accepted.
+    #[serde(deserialize_with = "not_empty")]
+    pub protobuf_messages: Vec<ProtobufMessage>,
     /// A request's body as it comes, compressed.
     #[serde(deserialize_with = "positive")]
     pub max_body_size: ByteSize,
@@ -34,6 +39,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            protobuf_messages: ProtobufMessage::ALL.to_vec(),
             max_body_size: ByteSize::mib(32),
             max_decoded_size: ByteSize::mib(128),
             max_labels_per_series: 256,
@@ -43,4 +49,14 @@ impl Default for Config {
             request_timeout: Duration::from_millis(30_000),
         }
     }
+}
+
+fn not_empty<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<ProtobufMessage>, D::Error> {
+    let messages = Vec::deserialize(reader)?;
+    if messages.is_empty() {
+        return Err(D::Error::custom(
+            "without a message nothing can be received",
+        ));
+    }
+    Ok(messages)
 }

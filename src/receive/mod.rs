@@ -1,22 +1,32 @@
-//! Receiving remote write 1.0: `POST /api/v1/write`.
+//! Receiving remote write 1.0 and 2.0: `POST /api/v1/write`.
+//!
+//! The content type alone says which of the two it is. What comes as 2.0 becomes the
+//! [carried form](crate::remote_write::carried) here, and takes the same way from then on.
 //!
 //! Every bound is checked before the memory is taken: the body's announced length before it is
 //! read, the decompressed length before it is decompressed, the number of requests in hand before
-//! either. Decompressing and routing leave the reactor; as many requests as there are processors
-//! do so at the same time.
+//! either. Decompressing and routing leave the reactor unless the request is small; as many requests
+//! as there are processors do so at the same time.
 //!
 //! | answer | when |
 //! |---|---|
 //! | 204 | every route that the request concerns has it durable, or none wants any of it |
-//! | 400 | snappy, protobuf or labels are not valid: the body says what and where |
+//! | 400 | snappy, protobuf or labels are not valid: the body says what, where and how often |
 //! | 413 | over `max_body_size` or `max_decoded_size`, or larger than a concerned queue |
 //! | 415 | a content type, protobuf message or encoding that is not supported |
 //! | 503 | a queue is full or failing, too many requests are in hand, or the relay is stopping |
 //!
-//! Specification: [remote write 1.0](https://prometheus.io/docs/specs/prw/remote_write_spec/).
+//! A request is taken as a whole or not at all: so the answer to a 2.0 request says that all of its
+//! samples, histograms and exemplars were written (those too which the rules drop: that is what
+//! they are for), or none. A histogram of a 2.0 request is checked against its buckets; those of a
+//! 1.0 request are not opened.
+//!
+//! Specifications: [remote write 1.0](https://prometheus.io/docs/specs/prw/remote_write_spec/),
+//! [remote write 2.0](https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/).
 
 mod answer;
 pub mod config;
+mod invalid;
 mod media;
 mod metrics;
 
@@ -43,16 +53,23 @@ use tokio_util::task::task_tracker::TaskTrackerToken;
 
 pub use answer::Refusal;
 pub use config::Config;
+pub use invalid::InvalidSeries;
 pub use metrics::ReceiveMetrics;
 
 use crate::http::read_bounded;
-use crate::remote_write::snappy;
-use crate::route::Router;
+use crate::remote_write::block::Form;
+use crate::remote_write::message::{EXEMPLARS_WRITTEN, HISTOGRAMS_WRITTEN, SAMPLES_WRITTEN};
+use crate::remote_write::v2::Contents;
+use crate::remote_write::{ProtobufMessage, snappy, v1, v2};
+use crate::route::{Delivery, Router};
 
 /// How long a request waits for its turn before it is told to come back.
 const TURN: Duration = Duration::from_secs(2);
 /// A decompression buffer larger than this is not kept for the next request, in bytes.
 const KEPT_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+/// A request of at most so many bytes, compressed, is worked on where it arrived: that takes about
+/// half a millisecond, and handing it to another thread and back costs a good part of that.
+const SMALL_BODY_BYTES: usize = 128 * 1024;
 
 /// What handles writes: bounds, and the router of the current configuration.
 #[derive(Debug)]
@@ -63,6 +80,9 @@ pub struct Receiver {
     stopping: AtomicBool,
     metrics: ReceiveMetrics,
 }
+
+/// A request sorted into routes, and what it held.
+type Routed = Result<(Delivery, Contents), Refusal>;
 
 /// What a reload replaces as a whole.
 #[derive(Debug)]
@@ -117,9 +137,17 @@ impl Receiver {
             .with_state(Arc::clone(self))
     }
 
-    async fn receive(&self, headers: &HeaderMap, body: Body) -> Result<(), Refusal> {
+    fn negotiate(&self, headers: &HeaderMap) -> Result<ProtobufMessage, Refusal> {
+        media::negotiate(headers, &self.current.load().config.protobuf_messages)
+    }
+
+    async fn receive(
+        &self,
+        message: ProtobufMessage,
+        headers: &HeaderMap,
+        body: Body,
+    ) -> Result<Contents, Refusal> {
         let (current, token) = self.take_in_hand()?;
-        media::check(headers)?;
         let in_hand = InHand {
             _token: token,
             _turn: current.turn().await?,
@@ -131,7 +159,7 @@ impl Receiver {
         let within = current.config.request_timeout.into();
         let body = read_bounded(body, announced, limit, within).await?;
         self.metrics.body(body.len());
-        self.process(current, body, in_hand).await
+        self.process(current, message, body, in_hand).await
     }
 
     /// The configuration for a request, and a token for as long as the request is in hand.
@@ -153,18 +181,37 @@ impl Receiver {
     async fn process(
         &self,
         current: Arc<Current>,
+        message: ProtobufMessage,
         body: Bytes,
         in_hand: InHand,
-    ) -> Result<(), Refusal> {
+    ) -> Result<Contents, Refusal> {
+        let (routed, _in_hand) = if body.len() <= SMALL_BODY_BYTES {
+            (current.route(message, &body), in_hand)
+        } else {
+            self.route_elsewhere(current, message, body, in_hand)
+                .await?
+        };
+        let (delivery, contents) = routed?;
+        delivery.commit().await.map_err(Refusal::NotTaken)?;
+        Ok(contents)
+    }
+
+    /// Routes a request on a thread of its own, so that the reactor's goes on.
+    async fn route_elsewhere(
+        &self,
+        current: Arc<Current>,
+        message: ProtobufMessage,
+        body: Bytes,
+        in_hand: InHand,
+    ) -> Result<(Routed, InHand), Refusal> {
         let processor = Arc::clone(&self.processors).acquire_owned().await;
         let processor = processor.expect("the semaphore is never closed");
         let routing = tokio::task::spawn_blocking(move || {
-            let routed = current.route(&body);
+            let routed = current.route(message, &body);
             drop(processor);
             (routed, in_hand)
         });
-        let (routed, _in_hand) = routing.await.map_err(Refusal::Panicked)?;
-        routed?.commit().await.map_err(Refusal::NotTaken)
+        routing.await.map_err(Refusal::Panicked)
     }
 }
 
@@ -186,32 +233,89 @@ impl Current {
         Ok(turn.expect("the semaphore is never closed"))
     }
 
-    fn route(&self, body: &[u8]) -> Result<crate::route::Delivery, Refusal> {
+    fn route(&self, message: ProtobufMessage, body: &[u8]) -> Routed {
         thread_local! {
-            static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+            static SCRATCH: RefCell<Scratch> = RefCell::default();
         }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let routed = self.route_with(message, body, scratch);
+            scratch.shrink();
+            routed
+        })
+    }
+
+    fn route_with(
+        &self,
+        message: ProtobufMessage,
+        body: &[u8],
+        scratch: &mut Scratch,
+    ) -> Result<(Delivery, Contents), Refusal> {
         let limit = self.config.max_decoded_size.bytes();
-        BUFFER.with_borrow_mut(|buffer| {
-            let request = snappy::decompress(body, limit, buffer);
-            let routed = request.map_err(Refusal::from).and_then(|request| {
-                let routed = self.router.route(request);
-                routed.map_err(Refusal::from)
-            });
+        let request = snappy::decompress(body, limit, &mut scratch.request)?;
+        let (form, request, contents) = match message {
+            ProtobufMessage::V1 if v2::is_request(request) => return Err(Refusal::OtherMessage),
+            ProtobufMessage::V1 => (Form::Plain, request, Contents::default()),
+            ProtobufMessage::V2 => {
+                let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+                let decoded = scratch.decoder.decode(request, limit, &mut scratch.carried);
+                let contents = decoded.map_err(|error| match error {
+                    v2::DecodeError::Series { first } => {
+                        self.count_invalid(&scratch.carried, &first)
+                    }
+                    other => other.into(),
+                })?;
+                (Form::Carried, scratch.carried.as_slice(), contents)
+            }
+        };
+        match self.router.route(form, request) {
+            Ok(delivery) => Ok((delivery, contents)),
+            Err(v1::DecodeError::Series { .. } | v1::DecodeError::Labels { .. }) => {
+                Err(self.count_invalid(request, &[]))
+            }
+            Err(other) => Err(other.into()),
+        }
+    }
+
+    fn count_invalid(&self, request: &[u8], known: &[(usize, v2::InvalidSeries)]) -> Refusal {
+        invalid::count_invalid(request, self.router.limits(), known).into()
+    }
+}
+
+/// What reading a request needs, used again from request to request.
+#[derive(Debug, Default)]
+struct Scratch {
+    /// The decompressed request.
+    request: Vec<u8>,
+    /// The same in the carried form, if it is a 2.0 request.
+    carried: Vec<u8>,
+    decoder: v2::Decoder,
+}
+
+impl Scratch {
+    /// Gives back what an unusually large request took.
+    fn shrink(&mut self) {
+        for buffer in [&mut self.request, &mut self.carried] {
             if buffer.capacity() > KEPT_BUFFER_BYTES {
                 *buffer = Vec::new();
             }
-            routed
-        })
+        }
     }
 }
 
 async fn write(State(receiver): State<Arc<Receiver>>, request: Request) -> Response {
     let start = Instant::now();
     let (parts, body) = request.into_parts();
-    let outcome = receiver.receive(&parts.headers, body).await;
-    receiver.metrics.answered(&outcome, start.elapsed());
-    match outcome {
-        Ok(()) => http::StatusCode::NO_CONTENT.into_response(),
+    let negotiated = receiver.negotiate(&parts.headers);
+    let message = negotiated.as_ref().ok().copied();
+    let outcome = match negotiated {
+        Ok(message) => receiver.receive(message, &parts.headers, body).await,
+        Err(refusal) => Err(refusal),
+    };
+    receiver
+        .metrics
+        .answered(message, &outcome, start.elapsed());
+    let (response, written) = match outcome {
+        Ok(written) => (http::StatusCode::NO_CONTENT.into_response(), written),
         Err(refusal) => {
             if let Some(suppressed) = receiver.metrics.refusals_logged.permit() {
                 let error = refusal.words();
@@ -222,7 +326,23 @@ async fn write(State(receiver): State<Arc<Receiver>>, request: Request) -> Respo
                     "refused a write"
                 );
             }
-            refusal.into_response()
+            (refusal.into_response(), Contents::default())
         }
+    };
+    match message {
+        Some(ProtobufMessage::V2) => with_written(response, written),
+        Some(ProtobufMessage::V1) | None => response,
     }
+}
+
+/// Says in the headers of the answer how much was written.
+fn with_written(mut response: Response, written: Contents) -> Response {
+    for (name, count) in [
+        (SAMPLES_WRITTEN, written.samples),
+        (HISTOGRAMS_WRITTEN, written.histograms),
+        (EXEMPLARS_WRITTEN, written.exemplars),
+    ] {
+        response.headers_mut().insert(name, count.into());
+    }
+    response
 }

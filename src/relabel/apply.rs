@@ -1,29 +1,33 @@
 //! What each action does to a set of labels.
 
+use std::borrow::Cow;
+
 use md5::{Digest as _, Md5};
 
+use super::memo::{Made, Memo};
 use super::{Action, Rule, Scratch, case};
-use crate::model::{Label, LabelSet};
+use crate::model::LabelSet;
 
 impl Rule {
     /// Runs the rule. False if it drops the series.
     pub(super) fn apply(&self, labels: &mut LabelSet<'_>, scratch: &mut Scratch) -> bool {
-        let value = self.source_value(labels, &mut scratch.value);
+        let Scratch { value, memo } = scratch;
+        let value = self.source_value(labels, value);
         match self.action {
             Action::Keep => return self.regex.is_match(value),
             Action::Drop => return !self.regex.is_match(value),
             Action::KeepEqual => return labels.get(self.target_label.as_str()) == value,
             Action::DropEqual => return labels.get(self.target_label.as_str()) != value,
-            Action::Replace => self.replace(value, labels),
+            Action::Replace => self.replace(value, labels, memo),
             Action::HashMod => {
-                let bucket = bucket(value, self.modulus).to_string();
-                labels.set(self.target(), bucket);
+                let hash = || Some((self.target(), bucket(value, self.modulus).to_string()));
+                set(labels, memo.recall(self.number, value, hash));
             }
             Action::Lowercase => labels.set(self.target(), case::lower(value)),
             Action::Uppercase => labels.set(self.target(), case::upper(value)),
-            Action::LabelMap => self.map_labels(labels),
-            Action::LabelDrop => labels.retain(|name| !self.regex.is_match(name)),
-            Action::LabelKeep => labels.retain(|name| self.regex.is_match(name)),
+            Action::LabelMap => self.map_labels(labels, memo),
+            Action::LabelDrop => labels.retain(|name| !self.matches_name(name, memo)),
+            Action::LabelKeep => labels.retain(|name| self.matches_name(name, memo)),
         }
         true
     }
@@ -44,27 +48,55 @@ impl Rule {
         self.target_label.as_str().to_owned()
     }
 
-    fn replace(&self, value: &str, labels: &mut LabelSet<'_>) {
+    fn replace(&self, value: &str, labels: &mut LabelSet<'_>, memo: &mut Memo) {
         let templates = [&self.target_label, &self.replacement];
-        // Without a match, or with a target that expands to nothing, nothing happens.
-        if let Some([target, replacement]) = self.regex.expand(value, templates)
-            && !target.is_empty()
-        {
-            labels.set(target, replacement);
-        }
+        let expand = || {
+            let [target, replacement] = self.regex.expand(value, templates)?;
+            // Without a match, or with a target that expands to nothing, nothing happens.
+            (!target.is_empty()).then_some((target, replacement))
+        };
+        set(labels, memo.recall(self.number, value, expand));
     }
 
     /// Copies the value of each label whose name matches to the name that the replacement makes of
     /// it. All names are matched before any label is set.
-    fn map_labels(&self, labels: &mut LabelSet<'_>) {
-        let map = |label: Label<'_>| {
-            let [name] = self.regex.expand(label.name, [&self.replacement])?;
-            Some((name, label.value.to_owned()))
+    fn map_labels<'l>(&self, labels: &mut LabelSet<'l>, memo: &mut Memo) {
+        let map = |(name, value): (&str, &Cow<'l, str>)| {
+            let mapped = self.mapped_name(name, memo)?;
+            (!mapped.is_empty()).then(|| (mapped, value.clone()))
         };
-        let mapped: Vec<_> = labels.iter().filter_map(map).collect();
-        for (name, value) in mapped.into_iter().filter(|(name, _)| !name.is_empty()) {
+        let mapped: Vec<_> = labels.held().filter_map(map).collect();
+        for (name, value) in mapped {
             labels.set(name, value);
         }
+    }
+
+    fn mapped_name(&self, name: &str, memo: &mut Memo) -> Option<String> {
+        if let Some(mapped) = &self.mapped {
+            let found = mapped.iter().find(|(from, _)| from == name);
+            return found.map(|(_, mapped)| mapped.clone());
+        }
+        let expand = || {
+            let [mapped] = self.regex.expand(name, [&self.replacement])?;
+            Some((mapped, String::new()))
+        };
+        let made = memo.recall(self.number, name, expand);
+        made.as_ref().map(|(mapped, _)| mapped.clone())
+    }
+
+    fn matches_name(&self, name: &str, memo: &mut Memo) -> bool {
+        if self.regex.is_compared() {
+            return self.regex.is_match(name);
+        }
+        let matches = || self.regex.is_match(name).then(Default::default);
+        memo.recall(self.number, name, matches).is_some()
+    }
+}
+
+/// Sets the label that a rule made, if it made one.
+fn set(labels: &mut LabelSet<'_>, made: &Made) {
+    if let Some((name, value)) = made {
+        labels.set(name.clone(), value.clone());
     }
 }
 

@@ -1,5 +1,7 @@
 //! A relabel rule as it is written in the file, checked as Prometheus checks it.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
@@ -10,6 +12,9 @@ use crate::re2::{Regex, Template};
 const SEPARATOR: &str = ";";
 const REGEX: &str = "(.*)";
 const REPLACEMENT: &str = "$1";
+
+/// The number of the next rule to be compiled.
+static NUMBER: AtomicU64 = AtomicU64::new(1);
 
 /// One entry of `write_relabel_configs`: valid, and with Prometheus' defaults where it is silent.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,16 +88,31 @@ impl RuleConfig {
             text.clone().unwrap_or_else(|| default.to_owned())
         };
         let default_regex = || Regex::new(REGEX).expect("the default regex is valid");
+        let regex = written.regex.clone().unwrap_or_else(default_regex);
+        let replacement = Template::new(&text(&written.replacement, REPLACEMENT));
+        let action = self.action();
+        let mapped = (action == Action::LabelMap).then(|| map(&regex, &replacement));
         Rule {
+            number: NUMBER.fetch_add(1, Ordering::Relaxed),
             source_labels: written.source_labels.clone().unwrap_or_default(),
             separator: text(&written.separator, SEPARATOR),
-            regex: written.regex.clone().unwrap_or_else(default_regex),
+            regex,
             modulus: written.modulus.unwrap_or_default(),
             target_label: Template::new(&text(&written.target_label, "")),
-            replacement: Template::new(&text(&written.replacement, REPLACEMENT)),
-            action: self.action(),
+            replacement,
+            action,
+            mapped: mapped.flatten(),
         }
     }
+}
+
+/// What becomes of the names that match, sorted, if they can be named.
+fn map(regex: &Regex, replacement: &Template) -> Option<Vec<(String, String)>> {
+    let map = |name: &String| {
+        let [mapped] = regex.expand(name, [replacement])?;
+        Some((name.clone(), mapped))
+    };
+    Some(regex.finite()?.iter().filter_map(map).collect())
 }
 
 impl<'de> Deserialize<'de> for RuleConfig {

@@ -18,6 +18,7 @@ mod case;
 mod config;
 mod decision;
 mod explain;
+mod memo;
 
 #[cfg(test)]
 mod tests;
@@ -56,6 +57,7 @@ pub struct Rules {
 pub struct Scratch {
     /// The values of a rule's source labels, joined.
     value: String,
+    memo: memo::Memo,
 }
 
 /// The eleven things that a rule can do.
@@ -78,6 +80,8 @@ pub enum Action {
 /// A compiled rule. Displayed, it says in words what it does.
 #[derive(Debug)]
 pub struct Rule {
+    /// No other rule of this process has this number; never 0.
+    number: u64,
     source_labels: Vec<String>,
     separator: String,
     regex: Regex,
@@ -85,6 +89,8 @@ pub struct Rule {
     target_label: Template,
     replacement: Template,
     action: Action,
+    /// Of a `labelmap` with a regex that only a few names match: what each is mapped to, sorted.
+    mapped: Option<Vec<(String, String)>>,
 }
 
 impl Rules {
@@ -104,6 +110,14 @@ impl Rules {
             if !compiled.apply(labels, scratch) {
                 return Outcome::Dropped { rule };
             }
+        }
+        Outcome::Kept
+    }
+
+    /// Runs the rules that change labels on a series that is known to be kept.
+    pub fn rewrite(&self, labels: &mut LabelSet<'_>, scratch: &mut Scratch) -> Outcome {
+        for rule in self.rules.iter().filter(|rule| !rule.action.is_filter()) {
+            rule.apply(labels, scratch);
         }
         Outcome::Kept
     }

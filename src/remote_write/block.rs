@@ -3,9 +3,10 @@
 //! It is what a route's queue stores. The layout, all integers varints:
 //!
 //! ```text
-//! version = 1 | raw_len | series | samples | snappy elements …
+//! version | raw_len | series | samples | snappy elements …
 //! ```
 //!
+//! Version 1 is a piece of a 1.0 request as it is, version 2 one in [`Form::Carried`].
 //! `raw_len` is the length of the piece before compression, in bytes; `series` and `samples` count
 //! what it holds (samples include histograms). Blocks of one lane join to one request by
 //! concatenation of their elements, see [`super::snappy::join`].
@@ -15,7 +16,15 @@ use thiserror::Error;
 
 use super::wire::{put_varint, read_varint};
 
-const VERSION: u64 = 1;
+/// What the bytes of a request say beyond remote write 1.0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Form {
+    /// Nothing: it is a 1.0 request.
+    #[default]
+    Plain,
+    /// It came as 2.0: see [`super::carried`].
+    Carried,
+}
 
 /// What a block holds, without its elements.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -33,6 +42,8 @@ pub struct Counts {
 pub struct Block {
     /// What it holds.
     pub counts: Counts,
+    /// What kind of request the elements are a piece of.
+    pub form: Form,
     /// Its snappy elements.
     pub elements: Bytes,
 }
@@ -48,10 +59,24 @@ pub enum BlockError {
     UnknownVersion(u64),
 }
 
+impl Form {
+    fn version(self) -> u64 {
+        match self {
+            Self::Plain => 1,
+            Self::Carried => 2,
+        }
+    }
+}
+
 impl Block {
     /// Appends a block to `buffer`.
-    pub fn encode(counts: Counts, elements: &[u8], buffer: &mut Vec<u8>) {
-        for number in [VERSION, counts.raw_len, counts.series, counts.samples] {
+    pub fn encode(counts: Counts, form: Form, elements: &[u8], buffer: &mut Vec<u8>) {
+        for number in [
+            form.version(),
+            counts.raw_len,
+            counts.series,
+            counts.samples,
+        ] {
             put_varint(buffer, number);
         }
         buffer.extend_from_slice(elements);
@@ -59,7 +84,7 @@ impl Block {
 
     /// Appends this block to `buffer`.
     pub fn encode_into(&self, buffer: &mut Vec<u8>) {
-        Self::encode(self.counts, &self.elements, buffer);
+        Self::encode(self.counts, self.form, &self.elements, buffer);
     }
 
     /// Reads a block; the elements share `bytes`' memory.
@@ -72,10 +97,11 @@ impl Block {
             bytes = bytes.slice(length..);
             Ok(value)
         };
-        match number()? {
-            VERSION => {}
+        let form = match number()? {
+            1 => Form::Plain,
+            2 => Form::Carried,
             other => return Err(BlockError::UnknownVersion(other)),
-        }
+        };
         let counts = Counts {
             raw_len: number()?,
             series: number()?,
@@ -83,6 +109,7 @@ impl Block {
         };
         Ok(Self {
             counts,
+            form,
             elements: bytes,
         })
     }

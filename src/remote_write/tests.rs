@@ -1,6 +1,6 @@
 use bytes::Bytes;
 
-use super::block::{Block, BlockError, Counts};
+use super::block::{Block, BlockError, Counts, Form};
 use super::snappy::{self, Compressor, DecompressError};
 use super::v1::{DecodeError, InvalidLabels, Limits, Part, Series, Walker, encode_labels};
 use super::wire::{Fields, Value, WireError, put_bytes_field, put_varint, read_varint, varint_len};
@@ -45,10 +45,10 @@ fn walk(request: &[u8]) -> Result<(Vec<Labels>, Vec<u8>), DecodeError> {
     while let Some(part) = walker.next_part(&mut series)? {
         match part {
             Part::Series => {
-                let label = |label: &Label<'_>| (label.name.to_owned(), label.value.to_owned());
+                let label = |label: Label<'_>| (label.name.to_owned(), label.value.to_owned());
                 seen.push(series.labels.iter().map(label).collect());
                 let mut block = Vec::new();
-                encode_labels(series.labels.iter().copied(), &mut block);
+                encode_labels(series.labels.iter(), &mut block);
                 series.encode_with(&block, &mut again);
             }
             Part::Metadata(field) | Part::Unknown(field) => again.extend_from_slice(field),
@@ -328,18 +328,20 @@ fn blocks_read_as_they_were_written() {
         samples: 301,
     };
     let mut bytes = Vec::new();
-    Block::encode(counts, b"elements", &mut bytes);
-    let block = Block::decode(Bytes::from(bytes)).unwrap();
-    assert_eq!(
-        block,
-        Block {
+    for form in [Form::Plain, Form::Carried] {
+        bytes.clear();
+        Block::encode(counts, form, b"elements", &mut bytes);
+        let block = Block::decode(Bytes::copy_from_slice(&bytes)).unwrap();
+        let expected = Block {
             counts,
-            elements: Bytes::from_static(b"elements")
-        }
-    );
+            form,
+            elements: Bytes::from_static(b"elements"),
+        };
+        assert_eq!(block, expected);
+    }
     assert_eq!(Block::decode(Bytes::new()), Err(BlockError::BadHeader));
     assert_eq!(
-        Block::decode(Bytes::from_static(&[2, 0, 0, 0])),
-        Err(BlockError::UnknownVersion(2))
+        Block::decode(Bytes::from_static(&[3, 0, 0, 0])),
+        Err(BlockError::UnknownVersion(3))
     );
 }

@@ -21,19 +21,22 @@ mod labels;
 mod split;
 
 use labels::LabelReader;
-pub use labels::{InvalidLabels, Limits};
+pub use labels::{InvalidLabels, Labels, Limits};
 pub use split::{Piece, count, halve};
 
 /// `WriteRequest.timeseries`.
 pub const TIMESERIES: u32 = 1;
 /// `WriteRequest.metadata`.
 pub const METADATA: u32 = 3;
-const LABELS: u32 = 1;
-const SAMPLES: u32 = 2;
-const EXEMPLARS: u32 = 3;
-const HISTOGRAMS: u32 = 4;
-const LABEL_NAME: u32 = 1;
-const LABEL_VALUE: u32 = 2;
+pub(super) const LABELS: u32 = 1;
+pub(super) const SAMPLES: u32 = 2;
+pub(super) const EXEMPLARS: u32 = 3;
+pub(super) const HISTOGRAMS: u32 = 4;
+pub(super) const LABEL_NAME: u32 = 1;
+pub(super) const LABEL_VALUE: u32 = 2;
+
+/// The tag of `TimeSeries.samples`.
+const SAMPLE_TAG: u8 = 0x12;
 
 /// Why a request is refused: malformed, or with labels that no receiver would take.
 #[derive(Debug, Error)]
@@ -84,7 +87,7 @@ pub enum Part<'a> {
 #[derive(Debug, Default)]
 pub struct Series<'a> {
     /// Sorted by name, each name once, no empty value.
-    pub labels: Vec<Label<'a>>,
+    pub labels: Labels<'a>,
     /// Samples and native histograms in the payload.
     pub samples: u64,
     raw: &'a [u8],
@@ -112,10 +115,17 @@ impl<'a> Walker<'a> {
         }
     }
 
+    /// How many series have been read, invalid ones among them.
+    #[must_use]
+    pub fn series(&self) -> usize {
+        self.series_index
+    }
+
     /// Reads the next part; of a series, into `series`. `None` at the end of the request.
     ///
     /// # Errors
-    /// If the request is malformed or a series invalid; the walk must not go on after that.
+    /// If the request is malformed or a series invalid. After an invalid series the walk can go on
+    /// with the next one, to see what else is wrong; after any other error it must not.
     #[inline]
     pub fn next_part(&mut self, series: &mut Series<'a>) -> Result<Option<Part<'a>>, DecodeError> {
         let Some(field) = self.fields.next_field().map_err(DecodeError::Request)? else {
@@ -183,10 +193,27 @@ impl<'a> Series<'a> {
         reader: &mut LabelReader,
         index: usize,
     ) -> Result<(), DecodeError> {
-        (self.raw, self.message, self.samples) = (raw, message, 0);
+        (self.raw, self.message) = (raw, message);
+        self.labels.start(message);
+        let canonical = reader.read_canonical(&mut self.labels).and_then(|end| {
+            let samples = count_samples(&message[end..])?;
+            Some((end, samples))
+        });
+        if let Some((payload_start, samples)) = canonical {
+            self.payload_start = Some(payload_start);
+            self.samples = samples;
+            return Ok(());
+        }
+        self.labels.start(message);
+        self.read_any(reader, index)
+    }
+
+    /// Reads a series that is valid but not canonical, or says what is wrong with it.
+    fn read_any(&mut self, reader: &mut LabelReader, index: usize) -> Result<(), DecodeError> {
+        self.samples = 0;
         let (mut labels_end, mut labels_in_front) = (0, true);
         reader.start();
-        let mut fields = Fields::new(message);
+        let mut fields = Fields::new(self.message);
         loop {
             let start = fields.offset();
             let field = fields.next_field();
@@ -198,7 +225,7 @@ impl<'a> Series<'a> {
                 (LABELS, Value::Bytes(label)) => {
                     labels_in_front &= start == labels_end;
                     labels_end = fields.offset();
-                    reader.push(message, start, raw, label)
+                    reader.push(&mut self.labels, start, raw, label)
                 }
                 (SAMPLES | HISTOGRAMS, Value::Bytes(sample)) => {
                     self.samples += 1;
@@ -209,17 +236,53 @@ impl<'a> Series<'a> {
             }
             .map_err(|source| DecodeError::Series { index, source })?;
         }
-        let canonical = reader.finish(message, labels_end, &mut self.labels);
-        let canonical = canonical.map_err(|source| {
-            let series = reader.describe(message);
-            DecodeError::Labels {
-                index,
-                series,
-                source,
-            }
+        let canonical = reader.finish(&mut self.labels, labels_end);
+        let canonical = canonical.map_err(|source| DecodeError::Labels {
+            index,
+            series: self.labels.describe(),
+            source,
         })?;
         self.payload_start = (canonical && labels_in_front).then_some(labels_end);
         Ok(())
+    }
+}
+
+/// Samples and histograms in what follows the labels of a series. `None` if labels are in it, or
+/// something that is not valid.
+#[inline]
+fn count_samples(payload: &[u8]) -> Option<u64> {
+    if let [SAMPLE_TAG, length, sample @ ..] = payload
+        && usize::from(*length) == sample.len()
+        && is_plain_sample(sample)
+    {
+        return Some(1);
+    }
+    let mut samples = 0;
+    let mut fields = Fields::new(payload);
+    while let Some(field) = fields.next_field().ok()? {
+        match (field.number, field.value) {
+            (LABELS, Value::Bytes(_)) => return None,
+            (SAMPLES | HISTOGRAMS, Value::Bytes(sample)) => {
+                samples += 1;
+                if !is_plain_sample(sample) {
+                    check_framing(sample).ok()?;
+                }
+            }
+            (EXEMPLARS, Value::Bytes(exemplar)) => check_framing(exemplar).ok()?,
+            _ => {}
+        }
+    }
+    Some(samples)
+}
+
+/// Whether a sample is just a value and a timestamp behind it, as nearly all are.
+#[inline]
+fn is_plain_sample(sample: &[u8]) -> bool {
+    match sample {
+        [0x09, _, _, _, _, _, _, _, _, 0x10, timestamp @ .., last] => {
+            *last < 0x80 && timestamp.len() < 9 && timestamp.iter().all(|byte| *byte >= 0x80)
+        }
+        _ => false,
     }
 }
 

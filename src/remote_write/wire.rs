@@ -221,3 +221,36 @@ pub fn put_bytes_header(buffer: &mut Vec<u8>, number: u32, length: usize) {
 pub fn bytes_field_len(length: usize) -> usize {
     1 + varint_len(length as u64) + length
 }
+
+/// Appends the tag of a length-delimited field and room for its length. Answers where its bytes
+/// begin: append them, then call [`close_field`].
+#[inline]
+pub fn open_field(buffer: &mut Vec<u8>, number: u32) -> usize {
+    put_bytes_header(buffer, number, 0);
+    buffer.len()
+}
+
+/// Writes the length of the field whose bytes begin at `start` and end with the buffer.
+#[inline]
+pub fn close_field(buffer: &mut Vec<u8>, start: usize) {
+    let length = buffer.len() - start;
+    let more = varint_len(length as u64) - 1;
+    if more > 0 {
+        let end = buffer.len();
+        buffer.resize(end + more, 0);
+        buffer.copy_within(start..end, start + more);
+    }
+    let mut rest = length;
+    for place in &mut buffer[start - 1..start + more] {
+        *place = rest.to_le_bytes()[0] | 0x80;
+        rest >>= 7;
+    }
+    buffer[start + more - 1] &= 0x7f;
+}
+
+/// Appends the tag of a varint field and the varint.
+#[inline]
+pub fn put_varint_field(buffer: &mut Vec<u8>, number: u32, value: u64) {
+    put_varint(buffer, u64::from(number << 3));
+    put_varint(buffer, value);
+}

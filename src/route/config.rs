@@ -1,8 +1,33 @@
 //! A route as the configuration has it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::queue;
 use crate::relabel::RuleConfig;
 use crate::send;
+use crate::settings::{ByteSize, positive};
+
+/// `verdicts` in the configuration: bounds on what one table of verdicts remembers. There is a table
+/// for each request that is worked on at the same time, twice the number of processors at the most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VerdictConfig {
+    /// Combinations of the labels that rules read.
+    #[serde(deserialize_with = "positive")]
+    pub max_entries: usize,
+    /// What they take in memory, roughly.
+    #[serde(deserialize_with = "positive")]
+    pub max_bytes: ByteSize,
+}
+
+impl Default for VerdictConfig {
+    fn default() -> Self {
+        Self {
+            max_entries: 100_000,
+            max_bytes: ByteSize::mib(8),
+        }
+    }
+}
 
 /// One entry of `remote_write`.
 #[derive(Clone, Debug)]

@@ -1,7 +1,7 @@
 //! A request on its way into the queues of the routes that keep something of it.
 
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
 
@@ -82,8 +82,20 @@ impl Delivery {
     /// If the wait is cancelled the request stays in the queues, and nobody was told so: a sender
     /// that sends it again delivers it twice.
     pub async fn commit(self) -> Result<(), CommitError> {
+        self.commit_within(Duration::ZERO).await
+    }
+
+    /// The same for whom no sender waits: up to `patience` later, so that one sync of a queue does
+    /// for many deliveries.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    ///
+    /// # Cancel safety
+    /// As [`Self::commit`].
+    pub async fn commit_within(self, patience: Duration) -> Result<(), CommitError> {
         let router = Arc::clone(&self.router);
-        let receipts = self.append()?;
+        let receipts = self.append(patience)?;
         for (route, receipt) in receipts {
             receipt.durable().await.map_err(|source| {
                 let route = Arc::clone(&router.routes()[route].name);
@@ -93,7 +105,7 @@ impl Delivery {
         Ok(())
     }
 
-    fn append(self) -> Result<Vec<(usize, Receipt)>, CommitError> {
+    fn append(self, patience: Duration) -> Result<Vec<(usize, Receipt)>, CommitError> {
         let routes = self.router.routes();
         let reserve = |share: &RouteShare| {
             let bytes = share
@@ -123,10 +135,9 @@ impl Delivery {
                     bytes: &self.arena[record.bytes.clone()],
                 };
                 let records: Vec<_> = share.records.iter().map(record).collect();
-                (
-                    share.route,
-                    routes[share.route].queue.append(reservation, &records),
-                )
+                let queue = &routes[share.route].queue;
+                let receipt = queue.append_within(reservation, &records, patience);
+                (share.route, receipt)
             });
         let receipts = receipts.collect();
         self.router.metrics().record(&self.tally);

@@ -2,9 +2,11 @@
 //!
 //! For every route: received samples = kept + Σ dropped by rule.
 
-use metrics::Counter;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::verdict::Activity;
+use metrics::{Counter, Gauge};
+
+use super::verdict::{Activity, Size};
 use crate::relabel::Rules;
 use crate::telemetry::Registry;
 
@@ -21,6 +23,15 @@ pub struct RouterMetrics {
     hits: Counter,
     misses: Counter,
     evictions: Counter,
+    entries: TableGauge,
+    bytes: TableGauge,
+}
+
+/// A sum over all tables of a router.
+#[derive(Debug)]
+struct TableGauge {
+    sum: AtomicUsize,
+    gauge: Gauge,
 }
 
 #[derive(Debug)]
@@ -67,6 +78,16 @@ impl RouterMetrics {
                 "promrelay_verdict_evictions_total",
                 "Entries that the verdict table forgot to stay within its bound.",
             ),
+            entries: TableGauge::new(registry.gauge(
+                "promrelay_verdict_entries",
+                "Combinations of labels whose verdict is remembered, in all tables.",
+                &[],
+            )),
+            bytes: TableGauge::new(registry.gauge(
+                "promrelay_verdict_bytes",
+                "What they take in memory, roughly.",
+                &[],
+            )),
         }
     }
 
@@ -85,10 +106,33 @@ impl RouterMetrics {
         }
     }
 
-    pub(super) fn record_table(&self, activity: Activity) {
+    /// Counts what happened in a table whose size was `before` and is `after`.
+    pub(super) fn record_table(&self, activity: Activity, before: Size, after: Size) {
+        self.entries.change(before.entries, after.entries);
+        self.bytes.change(before.bytes, after.bytes);
         self.hits.increment(activity.hits);
         self.misses.increment(activity.misses);
         self.evictions.increment(activity.evictions);
+    }
+}
+
+impl TableGauge {
+    /// The tables of the router before are gone.
+    fn new(gauge: Gauge) -> Self {
+        gauge.set(0.0);
+        Self {
+            sum: AtomicUsize::new(0),
+            gauge,
+        }
+    }
+
+    fn change(&self, before: usize, after: usize) {
+        if before != after {
+            // Sums wrap, so that a smaller table is a larger number added.
+            let change = after.wrapping_sub(before);
+            let sum = self.sum.fetch_add(change, Ordering::Relaxed);
+            self.gauge.set(sum.wrapping_add(change) as f64);
+        }
     }
 }
 

@@ -17,7 +17,7 @@ mod worker;
 #[cfg(test)]
 mod tests;
 
-pub use config::Config;
+pub use config::{Config, VerdictConfig};
 pub use delivery::{CommitError, Delivery};
 pub use metrics::RouterMetrics;
 pub use router::{Route, Router};

@@ -6,7 +6,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::remote_write::block::{Block, Counts};
+use crate::remote_write::block::{Block, Counts, Form};
 use crate::remote_write::snappy::Compressor;
 use crate::send::stream;
 
@@ -26,6 +26,8 @@ pub(super) struct Record {
 pub(super) struct Outbox {
     lanes: Vec<Lane>,
     max_samples: u64,
+    /// The form of the request being handled.
+    form: Form,
     records: Vec<Record>,
 }
 
@@ -43,8 +45,14 @@ impl Outbox {
         Self {
             lanes,
             max_samples,
+            form: Form::default(),
             records: Vec::new(),
         }
+    }
+
+    /// Begins a request in this form.
+    pub(super) fn start(&mut self, form: Form) {
+        self.form = form;
     }
 
     /// Forgets what is there: a request was refused, or its records were taken.
@@ -130,7 +138,7 @@ impl Outbox {
             samples: lane.samples,
         };
         let start = arena.len();
-        Block::encode(counts, compressor.elements(&lane.raw), arena);
+        Block::encode(counts, self.form, compressor.elements(&lane.raw), arena);
         self.records.push(Record {
             stream: stream(
                 lanes,

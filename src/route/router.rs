@@ -8,14 +8,16 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use super::config::VerdictConfig;
 use super::delivery::Delivery;
 use super::metrics::RouterMetrics;
-use super::verdict::Decider;
+use super::verdict::{Decider, VerdictTable};
 use super::worker::Worker;
-use crate::model::{Label, LabelSet};
+use crate::model::LabelSet;
 use crate::queue::Queue;
 use crate::relabel::Rules;
-use crate::remote_write::v1::{DecodeError, Limits};
+use crate::remote_write::block::Form;
+use crate::remote_write::v1::{DecodeError, Labels, Limits};
 
 /// A route as the router knows it: rules, and the queue behind them.
 #[derive(Debug)]
@@ -41,6 +43,7 @@ pub struct Router {
     external_labels: Vec<(String, String)>,
     limits: Limits,
     decider: Arc<Decider>,
+    verdict_bounds: VerdictConfig,
     metrics: RouterMetrics,
     /// Idle workers. At most as many exist as requests were ever handled at the same time.
     workers: Mutex<Vec<Worker>>,
@@ -62,9 +65,17 @@ impl Router {
             external_labels,
             limits,
             decider,
+            verdict_bounds: VerdictConfig::default(),
             metrics,
             workers: Mutex::default(),
         }
+    }
+
+    /// The same with these bounds on its tables of verdicts.
+    #[must_use]
+    pub fn with_verdict_bounds(mut self, bounds: VerdictConfig) -> Self {
+        self.verdict_bounds = bounds;
+        self
     }
 
     /// The routes, in the order of the configuration.
@@ -73,14 +84,18 @@ impl Router {
         &self.routes
     }
 
-    /// Sorts the series of a decompressed 1.0 request into routes. Takes CPU, waits for nothing.
+    /// Sorts the series of a decompressed request in this form into routes. Takes CPU, waits for
+    /// nothing.
     ///
     /// # Errors
     /// If the request is malformed or any of its series is invalid; then none of it is kept.
-    pub fn route(self: &Arc<Self>, request: &[u8]) -> Result<Delivery, DecodeError> {
+    pub fn route(self: &Arc<Self>, form: Form, request: &[u8]) -> Result<Delivery, DecodeError> {
         let mut worker = self.take_worker();
-        let delivery = worker.route(self, request);
-        self.metrics.record_table(worker.take_activity());
+        let size_before = worker.table_size();
+        let delivery = worker.route(self, form, request);
+        let activity = worker.take_activity();
+        self.metrics
+            .record_table(activity, size_before, worker.table_size());
         self.workers
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -88,12 +103,15 @@ impl Router {
         delivery
     }
 
-    pub(super) fn limits(&self) -> Limits {
+    /// The bounds on the labels of a series.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
         self.limits
     }
 
-    pub(super) fn decider(&self) -> Arc<Decider> {
-        Arc::clone(&self.decider)
+    /// A new table of verdicts.
+    pub(super) fn verdict_table(&self) -> VerdictTable {
+        VerdictTable::new(Arc::clone(&self.decider), self.verdict_bounds)
     }
 
     pub(super) fn metrics(&self) -> &RouterMetrics {
@@ -109,19 +127,15 @@ impl Router {
         idle.unwrap_or_else(|| Worker::new(self))
     }
 
-    /// Whether external labels have to be added to a series with these labels, sorted by name.
-    pub(super) fn lacks_external_labels(&self, labels: &[Label<'_>]) -> bool {
-        self.external_labels.iter().any(|(name, _)| {
-            labels
-                .binary_search_by(|label| label.name.cmp(name))
-                .is_err()
-        })
+    /// Whether external labels have to be added to a series with these labels.
+    pub(super) fn lacks_external_labels(&self, labels: &Labels<'_>) -> bool {
+        let mut names = self.external_labels.iter().map(|(name, _)| name.as_bytes());
+        names.any(|name| labels.find(name, 0).is_none())
     }
 
     /// Fills `set` with `labels` and the external ones that they lack.
-    pub(super) fn with_external_labels<'s>(&'s self, labels: &[Label<'s>], set: &mut LabelSet<'s>) {
-        set.clear();
-        set.extend(labels.iter().copied());
+    pub(super) fn with_external_labels<'s>(&'s self, labels: &Labels<'s>, set: &mut LabelSet<'s>) {
+        set.assign_sorted(labels.iter());
         for (name, value) in &self.external_labels {
             if !set.contains(name) {
                 set.set(name.as_str(), value.as_str());

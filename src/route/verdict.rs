@@ -6,21 +6,27 @@
 //! that no rule reads does not touch the table.
 //!
 //! The key is the values themselves, never a hash of them alone: nobody can choose labels that take
-//! another series' verdict. The table is bounded in bytes: it has a young and an old half; when the
-//! young one is full it becomes the old one, and what the old one held and was not asked for since
-//! is forgotten.
+//! another series' verdict. Where a key stands in the table is decided by a hash with a random seed,
+//! so nobody can choose labels that all stand in the same place.
+//!
+//! The table is bounded in entries and bytes: it has a young and an old half; when the young one is
+//! full it becomes the old one, and what the old one held and was not asked for since is forgotten.
+//!
+//! Each worker owns a table, so a look-up takes no lock and shares no cache line with another. What
+//! that costs is memory, as many times as there are workers; but a table holds combinations of a few
+//! labels, not series, and is small in practice.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use hashbrown::HashMap;
 
-use crate::model::{Label, LabelSet};
+use super::config::VerdictConfig;
+use crate::model::LabelSet;
 use crate::relabel::{Outcome, Reads, Rules, Scratch};
+use crate::remote_write::v1::Labels;
 use crate::remote_write::wire::put_varint;
 
-/// What the table holds at the most, in bytes of keys and their overhead.
-const TABLE_BYTES: usize = 8 * 1024 * 1024;
 /// A rough figure of what an entry takes beside its key.
 const ENTRY_OVERHEAD_BYTES: usize = 48;
 /// Distinct verdicts at the most, before the table starts anew.
@@ -37,8 +43,13 @@ pub(super) enum Decision {
     Open,
 }
 
-/// One [`Decision`] per route, in the routes' order.
-pub(super) type Verdict = [Decision];
+/// What all routes do with a series.
+#[derive(Clone, Debug)]
+pub(super) struct Verdict {
+    decisions: Box<[Decision]>,
+    /// The routes that do not drop it: a series costs nothing for the others.
+    concerned: Box<[usize]>,
+}
 
 /// An index of a [`Verdict`] in the table that gave it, valid within one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,25 +93,24 @@ impl Decider {
     }
 
     /// The deciding labels' values, each behind its length, in the order of their names.
-    fn key(&self, labels: &[Label<'_>], key: &mut Vec<u8>) {
+    #[inline]
+    fn key(&self, labels: &Labels<'_>, key: &mut Vec<u8>) {
         key.clear();
-        let mut rest = labels;
+        let mut from = 0;
         for (name, external) in &self.reads {
-            let skipped = rest
-                .iter()
-                .take_while(|label| label.name < name.as_str())
-                .count();
-            rest = &rest[skipped..];
-            let value = match rest.first() {
-                Some(label) if label.name == name => label.value,
-                _ => external,
+            let value = match labels.find(name.as_bytes(), from) {
+                Some((value, after)) => {
+                    from = after;
+                    value
+                }
+                None => external.as_bytes(),
             };
             put_varint(key, value.len() as u64);
-            key.extend_from_slice(value.as_bytes());
+            key.extend_from_slice(value);
         }
     }
 
-    fn decide(&self, labels: &[Label<'_>], scratch: &mut Scratch) -> Box<Verdict> {
+    fn decide(&self, labels: &Labels<'_>, scratch: &mut Scratch) -> Box<[Decision]> {
         let mut read: LabelSet<'_> = labels
             .iter()
             .filter(|label| {
@@ -108,7 +118,6 @@ impl Decider {
                     .binary_search_by(|(name, _)| name.as_str().cmp(label.name))
                     .is_ok()
             })
-            .copied()
             .collect();
         for (name, value) in &self.reads {
             if !read.contains(name) {
@@ -132,11 +141,13 @@ impl Decider {
 #[derive(Debug)]
 pub(super) struct VerdictTable {
     decider: Arc<Decider>,
+    bounds: VerdictConfig,
     young: HashMap<Box<[u8]>, VerdictId>,
     old: HashMap<Box<[u8]>, VerdictId>,
     young_bytes: usize,
-    verdicts: Vec<Box<Verdict>>,
-    interned: HashMap<Box<Verdict>, VerdictId>,
+    old_bytes: usize,
+    verdicts: Vec<Verdict>,
+    interned: HashMap<Box<[Decision]>, VerdictId>,
     key: Vec<u8>,
     /// The key and verdict of the series before: in real payloads most series repeat its name.
     last: (Vec<u8>, Option<VerdictId>),
@@ -155,13 +166,23 @@ pub(super) struct Activity {
     pub(super) evictions: u64,
 }
 
+/// What a table holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Size {
+    pub(super) entries: usize,
+    /// Keys, and roughly what holds them.
+    pub(super) bytes: usize,
+}
+
 impl VerdictTable {
-    pub(super) fn new(decider: Arc<Decider>) -> Self {
+    pub(super) fn new(decider: Arc<Decider>, bounds: VerdictConfig) -> Self {
         Self {
             decider,
+            bounds,
             young: HashMap::new(),
             old: HashMap::new(),
             young_bytes: 0,
+            old_bytes: 0,
             verdicts: Vec::new(),
             interned: HashMap::new(),
             key: Vec::new(),
@@ -177,7 +198,7 @@ impl VerdictTable {
             self.activity.evictions += (self.young.len() + self.old.len()) as u64;
             self.young.clear();
             self.old.clear();
-            self.young_bytes = 0;
+            (self.young_bytes, self.old_bytes) = (0, 0);
             self.verdicts.clear();
             self.interned.clear();
             self.last.1 = None;
@@ -186,7 +207,7 @@ impl VerdictTable {
 
     /// The verdict on a series with these labels, sorted by name.
     #[inline]
-    pub(super) fn look_up(&mut self, labels: &[Label<'_>]) -> VerdictId {
+    pub(super) fn look_up(&mut self, labels: &Labels<'_>) -> VerdictId {
         self.decider.key(labels, &mut self.key);
         if let (last, Some(id)) = &self.last
             && *last == self.key
@@ -217,34 +238,73 @@ impl VerdictTable {
         std::mem::take(&mut self.activity)
     }
 
+    /// What the table holds now.
+    pub(super) fn size(&self) -> Size {
+        Size {
+            entries: self.young.len() + self.old.len(),
+            bytes: self.young_bytes + self.old_bytes,
+        }
+    }
+
     #[cold]
-    fn promote_or_decide(&mut self, labels: &[Label<'_>]) -> VerdictId {
+    fn promote_or_decide(&mut self, labels: &Labels<'_>) -> VerdictId {
         let id = if let Some(id) = self.old.remove(self.key.as_slice()) {
             self.activity.hits += 1;
+            self.old_bytes -= self.key.len() + ENTRY_OVERHEAD_BYTES;
             id
         } else {
             self.activity.misses += 1;
-            let verdict = self.decider.decide(labels, &mut self.scratch);
-            self.intern(verdict)
+            let decisions = self.decider.decide(labels, &mut self.scratch);
+            self.intern(decisions)
         };
         let entry_bytes = self.key.len() + ENTRY_OVERHEAD_BYTES;
-        if self.young_bytes + entry_bytes > TABLE_BYTES / 2 {
+        let max_bytes = usize::try_from(self.bounds.max_bytes.bytes()).unwrap_or(usize::MAX);
+        if self.young_bytes + entry_bytes > max_bytes / 2
+            || self.young.len() >= self.bounds.max_entries.div_ceil(2)
+        {
             self.activity.evictions += self.old.len() as u64;
             self.old = std::mem::take(&mut self.young);
-            self.young_bytes = 0;
+            self.old_bytes = std::mem::take(&mut self.young_bytes);
         }
         self.young_bytes += entry_bytes;
         self.young.insert(self.key.as_slice().into(), id);
         id
     }
 
-    fn intern(&mut self, verdict: Box<Verdict>) -> VerdictId {
-        if let Some(&id) = self.interned.get(&verdict) {
+    fn intern(&mut self, decisions: Box<[Decision]>) -> VerdictId {
+        if let Some(&id) = self.interned.get(&decisions) {
             return id;
         }
         let id = VerdictId(self.verdicts.len());
-        self.verdicts.push(verdict.clone());
-        self.interned.insert(verdict, id);
+        self.verdicts.push(Verdict::new(decisions.clone()));
+        self.interned.insert(decisions, id);
         id
+    }
+}
+
+impl Verdict {
+    fn new(decisions: Box<[Decision]>) -> Self {
+        let concerned = decisions
+            .iter()
+            .enumerate()
+            .filter(|(_, decision)| !matches!(decision, Decision::Dropped(_)))
+            .map(|(route, _)| route)
+            .collect();
+        Self {
+            decisions,
+            concerned,
+        }
+    }
+
+    /// One decision per route, in the routes' order.
+    pub(super) fn decisions(&self) -> &[Decision] {
+        &self.decisions
+    }
+
+    /// The decisions of the routes that do not drop the series, each with its route's index.
+    #[inline]
+    pub(super) fn concerned(&self) -> impl Iterator<Item = (usize, Decision)> {
+        let decision = |&route: &usize| (route, self.decisions[route]);
+        self.concerned.iter().map(decision)
     }
 }

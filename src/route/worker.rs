@@ -6,9 +6,10 @@ use super::delivery::{Delivery, RouteShare};
 use super::metrics::Tally;
 use super::outbox::Outbox;
 use super::router::{Route, Router};
-use super::verdict::{Activity, Decision, VerdictId, VerdictTable};
+use super::verdict::{Activity, Decision, Size, Verdict, VerdictId, VerdictTable};
 use crate::model::LabelSet;
 use crate::relabel::{Outcome, Scratch};
+use crate::remote_write::block::Form;
 use crate::remote_write::snappy::Compressor;
 use crate::remote_write::v1::{DecodeError, Part, Series, Walker, encode_labels};
 
@@ -53,7 +54,7 @@ impl Worker {
             scratch: Scratch::default(),
         };
         Self {
-            table: VerdictTable::new(router.decider()),
+            table: router.verdict_table(),
             by_verdict: Vec::new(),
             sorter,
         }
@@ -64,12 +65,20 @@ impl Worker {
         self.table.take_activity()
     }
 
+    pub(super) fn table_size(&self) -> Size {
+        self.table.size()
+    }
+
     /// See [`Router::route`].
     pub(super) fn route(
         &mut self,
         router: &Arc<Router>,
+        form: Form,
         request: &[u8],
     ) -> Result<Delivery, DecodeError> {
+        for outbox in &mut self.sorter.outboxes {
+            outbox.start(form);
+        }
         let walked = self.walk(router, request);
         if walked.is_err() {
             self.by_verdict.clear();
@@ -117,9 +126,11 @@ impl Worker {
 
     fn finish(&mut self, router: &Arc<Router>) -> Delivery {
         let tally = &mut self.sorter.tally;
-        for (index, (series, samples)) in self.by_verdict.drain(..).enumerate() {
+        let counted = self.by_verdict.drain(..).enumerate();
+        for (index, (series, samples)) in counted.filter(|(_, (series, _))| *series > 0) {
             tally.receive(series, samples);
-            for (route, decision) in self.table.verdict(VerdictId(index)).iter().enumerate() {
+            let decisions = self.table.verdict(VerdictId(index)).decisions();
+            for (route, decision) in decisions.iter().enumerate() {
                 match *decision {
                     Decision::Kept if router.routes()[route].rules.rewrites() => {}
                     Decision::Kept => tally.keep(route, samples),
@@ -139,13 +150,13 @@ impl Sorter {
     fn add_series<'s>(
         &mut self,
         router: &'s Router,
-        verdict: &[Decision],
+        verdict: &Verdict,
         series: &Series<'s>,
         set: &mut LabelSet<'s>,
     ) {
         self.label_block.clear();
         let mut encoded = false;
-        for (index, decision) in verdict.iter().enumerate() {
+        for (index, decision) in verdict.concerned() {
             let rewrites = router.routes()[index].rules.rewrites();
             match decision {
                 Decision::Dropped(_) => {}
@@ -156,7 +167,9 @@ impl Sorter {
                     }
                     self.forward(index, series);
                 }
-                Decision::Kept | Decision::Open => self.rewrite(router, index, series, set),
+                Decision::Kept | Decision::Open => {
+                    self.rewrite(router, (index, decision), series, set);
+                }
             }
         }
     }
@@ -192,17 +205,22 @@ impl Sorter {
         }
     }
 
-    /// Runs all rules of a route on a series, and copies what they make of it.
+    /// Runs a route's rules on a series, those that change labels or all, and copies what they
+    /// make of it.
     fn rewrite<'s>(
         &mut self,
         router: &'s Router,
-        index: usize,
+        (index, decision): (usize, Decision),
         series: &Series<'s>,
         set: &mut LabelSet<'s>,
     ) {
         let rules = &router.routes()[index].rules;
         router.with_external_labels(&series.labels, set);
-        match rules.apply(set, &mut self.scratch) {
+        let outcome = match decision {
+            Decision::Kept => rules.rewrite(set, &mut self.scratch),
+            Decision::Open | Decision::Dropped(_) => rules.apply(set, &mut self.scratch),
+        };
+        match outcome {
             Outcome::Dropped { rule } => return self.tally.drop(index, rule, series.samples),
             // The rules took every label away: there is nothing left to send.
             Outcome::Kept if set.is_empty() => {

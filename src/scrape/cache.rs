@@ -4,12 +4,25 @@
 //! this (so that relabelling is done once per series, not once per scrape), and which series has
 //! the target stopped exposing (so that receivers hear of it).
 //!
-//! A series costs an entry of 48 bytes and its labels as remote write encodes them, which the
-//! marker of its end needs (about 200 bytes for the usual ten labels). Its spelling is kept as a
-//! hash of 128 bits: two spellings of one target with the same hash would be one series.
+//! Targets expose their series in the same order from scrape to scrape. So series are kept in that
+//! order, and the one that follows is looked at first; only a scrape that strays from it has an
+//! index, which goes with it.
+//!
+//! A series costs 32 bytes and its own labels, packed (see [`Blocks`]), which the marker of its end
+//! needs. Its spelling is kept as a hash of 128 bits: two spellings of one target with the same
+//! hash would be one series.
+
+mod index;
+
+use std::borrow::Cow;
 
 use hashbrown::{HashMap, HashSet};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+
+use self::index::{Index, keep_common, sort};
+use super::blocks::{Block, Blocks, Encoded};
+use super::encode::Kind;
+use super::families::Said;
 
 /// How many more entries than at the last success are kept while scrapes fail.
 const SPARE_ENTRIES: usize = 1000;
@@ -17,42 +30,45 @@ const SPARE_ENTRIES: usize = 1000;
 /// Up to so many entries a scrape is settled where it is closed: a tenth of a millisecond.
 const SETTLED_AT_ONCE: usize = 5000;
 
-/// What a sample is, and so what the marker of its series' end looks like.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    Float,
-    Histogram,
-    FloatHistogram,
-}
-
 /// A series that ended: its encoded labels, and what its samples were.
-pub(super) type Ended<'c> = (&'c [u8], Kind);
+pub(super) type Ended<'c> = (Cow<'c, [u8]>, Kind);
 
 /// The series of one target.
 #[derive(Debug, Default)]
 pub(super) struct Cache {
-    entries: HashMap<u128, Entry>,
+    /// In the order of the last body.
+    entries: Vec<Entry>,
+    /// Where the next series of the body is looked for first.
+    next: usize,
+    /// Of a scrape that strays from the order.
+    index: Option<Index>,
+    blocks: Blocks,
+    /// Labels that several spellings have, by their hash, and whether one of these is tracked in
+    /// the current scrape.
+    common: HashMap<u64, bool>,
     /// Series of a predecessor, by the hash of their labels: whatever of them the next scrape
     /// does not have has ended.
     inherited: HashMap<u64, (Box<[u8]>, Kind)>,
-    /// Counts scrapes, from 1.
-    scrape: u32,
     /// Entries after the last scrape that succeeded.
     entries_at_success: usize,
-    /// Hashes of the labels of the current scrape's series that end when they are not there.
-    tracked: HashSet<u64>,
     /// What came of the last scrape, until the next one begins.
     closed: Option<(Success, Told)>,
+    /// How large the last request was.
+    pub(super) request_bytes: usize,
     /// Whether the target's own series (`up` and the like) were written.
     pub(super) is_reported: bool,
+    /// What the target said of its metrics in the last scrape that succeeded.
+    pub(super) said: Said,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// `None` if relabelling drops the series.
-    labels: Option<Box<[u8]>>,
+    spelling: u128,
     labels_hash: u64,
-    last_scrape: u32,
+    /// `None` if relabelling drops the series.
+    labels: Option<Block>,
+    /// Whether this scrape had the spelling.
+    is_seen: bool,
     /// Whether the series was there at the last scrape, so that its end has to be told.
     was_there: bool,
     is_there: bool,
@@ -60,17 +76,21 @@ struct Entry {
 }
 
 /// What the cache knows of a spelling.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Known {
     /// Nothing yet.
     New,
     /// Relabelling drops the series.
     Dropped,
-    /// It is a series; see [`Cache::labels`].
-    Series { hash: u64, occurrence: Occurrence },
+    /// It is a series.
+    Series(Slot, Occurrence),
 }
 
-/// Whether this scrape had a spelling before.
+/// Where a series is, until the scrape is closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Slot(usize);
+
+/// Whether this scrape had a series before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Occurrence {
     First,
@@ -88,54 +108,98 @@ impl Spelling {
 }
 
 impl Cache {
+    /// An empty cache, for a target with these labels.
+    pub(super) fn new(labels: &[(String, String)]) -> Self {
+        Self {
+            blocks: Blocks::new(labels),
+            ..Self::default()
+        }
+    }
+
     /// A cache that goes on where `predecessor`'s target ended, with other rules or another URL.
-    pub(super) fn inherit(predecessor: Self) -> Self {
-        let mut predecessor = predecessor;
+    pub(super) fn inherit(mut predecessor: Self, labels: &[(String, String)]) -> Self {
         predecessor.settle();
         let mut inherited = predecessor.inherited;
-        let entries = predecessor.entries.into_values();
-        for entry in entries.filter(|entry| entry.was_there) {
-            if let Some(labels) = entry.labels {
-                inherited.insert(entry.labels_hash, (labels, entry.kind));
+        let entries = predecessor.entries.iter().filter(|entry| entry.was_there);
+        for entry in entries {
+            if let Some(block) = entry.labels {
+                let mut labels = Vec::new();
+                predecessor.blocks.get(block).write(&mut labels);
+                inherited.insert(entry.labels_hash, (labels.into(), entry.kind));
             }
         }
         Self {
             inherited,
             is_reported: predecessor.is_reported,
-            ..Self::default()
+            ..Self::new(labels)
         }
+    }
+
+    /// How many spellings are remembered.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() + self.inherited.len()
     }
 
     /// Begins a scrape.
     pub(super) fn begin(&mut self) {
         self.settle();
-        self.scrape = self.scrape.wrapping_add(1);
-        self.tracked.clear();
+        self.next = 0;
     }
 
     /// What is known of a spelling, which occurs in this scrape.
     pub(super) fn look_up(&mut self, spelling: Spelling) -> Known {
-        let Some(entry) = self.entries.get_mut(&spelling.0) else {
+        let Some(at) = self.find(spelling) else {
             return Known::New;
         };
-        let before = std::mem::replace(&mut entry.last_scrape, self.scrape);
+        let entry = &mut self.entries[at];
+        let mut is_again = std::mem::replace(&mut entry.is_seen, true);
+        if !is_again && let Some(index) = &mut self.index {
+            index.order.push(at);
+        }
         if entry.labels.is_none() {
             return Known::Dropped;
         }
-        let occurrence = if before == self.scrape {
-            Occurrence::Again
+        is_again |= self.common.get(&entry.labels_hash) == Some(&true);
+        Known::Series(Slot(at), Occurrence::of(is_again))
+    }
+
+    fn find(&mut self, spelling: Spelling) -> Option<usize> {
+        let expected = self.entries.get(self.next);
+        let at = if expected.is_some_and(|entry| entry.spelling == spelling.0) {
+            self.next
         } else {
-            Occurrence::First
+            *self.index().by_spelling.get(&spelling.0)?
         };
-        Known::Series {
-            hash: entry.labels_hash,
-            occurrence,
-        }
+        self.next = at + 1;
+        Some(at)
+    }
+
+    /// Whether this scrape did not come in the order of the last one.
+    #[cfg(test)]
+    pub(super) fn strays(&self) -> bool {
+        self.index.is_some()
+    }
+
+    fn index(&mut self) -> &mut Index {
+        let entries = &self.entries;
+        let in_order = self.next;
+        self.index
+            .get_or_insert_with(|| Index::new(entries, in_order))
     }
 
     /// The encoded labels of a series.
-    pub(super) fn labels(&self, spelling: Spelling) -> Option<&[u8]> {
-        self.entries.get(&spelling.0)?.labels.as_deref()
+    pub(super) fn labels(&self, Slot(at): Slot) -> Encoded<'_> {
+        let labels = self.entries.get(at).and_then(|entry| entry.labels);
+        labels.map_or(Encoded::Plain(&[]), |block| self.blocks.get(block))
+    }
+
+    /// Whether a series with these labels has a sample in this scrape whose end is to be told.
+    /// They are those of a spelling that was just found to be new.
+    pub(super) fn occurrence(&self, labels_hash: u64) -> Occurrence {
+        let at = self.index.as_ref();
+        let at = at.and_then(|index| index.by_labels.get(&labels_hash));
+        let is_there = at.is_some_and(|&at| self.entries[at].is_there);
+        Occurrence::of(is_there || self.common.get(&labels_hash) == Some(&true))
     }
 
     /// Remembers that relabelling drops the series.
@@ -143,58 +207,109 @@ impl Cache {
         self.add(spelling, None, 0);
     }
 
-    /// Remembers the encoded labels of a series.
-    pub(super) fn add_series(&mut self, spelling: Spelling, labels: &[u8], labels_hash: u64) {
-        self.add(spelling, Some(labels.into()), labels_hash);
+    /// Remembers the encoded labels of a series. `None` if there is no more room for them.
+    pub(super) fn add_series(
+        &mut self,
+        spelling: Spelling,
+        labels: &[u8],
+        labels_hash: u64,
+    ) -> Option<Slot> {
+        let block = self.blocks.add(labels)?;
+        let slot = self.add(spelling, Some(block), labels_hash);
+        let index = self.index();
+        let first = *index.by_labels.entry(labels_hash).or_insert(slot.0);
+        if first != slot.0 {
+            let is_there = self.entries[first].is_there;
+            self.common.entry(labels_hash).or_insert(is_there);
+        }
+        Some(slot)
     }
 
-    fn add(&mut self, spelling: Spelling, labels: Option<Box<[u8]>>, labels_hash: u64) {
-        let entry = Entry {
-            labels,
+    fn add(
+        &mut self,
+        Spelling(spelling): Spelling,
+        labels: Option<Block>,
+        labels_hash: u64,
+    ) -> Slot {
+        let at = self.entries.len();
+        let index = self.index();
+        index.by_spelling.insert(spelling, at);
+        index.order.push(at);
+        self.entries.push(Entry {
+            spelling,
             labels_hash,
-            last_scrape: self.scrape,
+            labels,
+            is_seen: true,
             was_there: false,
             is_there: false,
             kind: Kind::Float,
-        };
-        self.entries.insert(spelling.0, entry);
+        });
+        Slot(at)
     }
 
     /// Notes that a series has a sample in this scrape and that its end is to be told.
-    pub(super) fn track(&mut self, spelling: Spelling, kind: Kind) {
-        if let Some(entry) = self.entries.get_mut(&spelling.0) {
-            entry.is_there = true;
-            entry.kind = kind;
-            self.tracked.insert(entry.labels_hash);
+    pub(super) fn track(&mut self, Slot(at): Slot, kind: Kind) {
+        let Some(entry) = self.entries.get_mut(at) else {
+            return;
+        };
+        entry.is_there = true;
+        entry.kind = kind;
+        if !self.common.is_empty()
+            && let Some(is_tracked) = self.common.get_mut(&entry.labels_hash)
+        {
+            *is_tracked = true;
         }
-    }
-
-    /// Whether a series with these labels has a sample in this scrape whose end is to be told.
-    pub(super) fn is_tracked(&self, labels_hash: u64) -> bool {
-        self.tracked.contains(&labels_hash)
     }
 
     /// The series that the last scrape had and this one does not, each once.
     pub(super) fn ended(&self) -> Vec<Ended<'_>> {
         let mut told = HashSet::new();
-        let mut is_news = |hash: u64| !self.tracked.contains(&hash) && told.insert(hash);
-        let own = self.entries.values().filter_map(|entry| {
-            let labels = entry.labels.as_deref().filter(|_| entry.was_there)?;
-            Some((entry.labels_hash, labels, entry.kind))
-        });
-        let inherited = self.inherited.iter();
-        let inherited = inherited.map(|(&hash, (labels, kind))| (hash, &**labels, *kind));
-        own.chain(inherited)
-            .filter(|&(hash, ..)| is_news(hash))
-            .map(|(_, labels, kind)| (labels, kind))
+        let mut ended = Vec::new();
+        for entry in self.entries.iter().filter(|entry| entry.was_there) {
+            let hash = entry.labels_hash;
+            let may_be_told = !self.common.is_empty() || !self.inherited.is_empty();
+            if self.is_tracked(entry) || (may_be_told && !told.insert(hash)) {
+                continue;
+            }
+            if let Some(block) = entry.labels {
+                let mut labels = Vec::new();
+                self.blocks.get(block).write(&mut labels);
+                ended.push((Cow::Owned(labels), entry.kind));
+            }
+        }
+        let tracked = self.tracked_among_inherited();
+        for (hash, (labels, kind)) in &self.inherited {
+            if !tracked.contains(hash) && told.insert(*hash) {
+                ended.push((Cow::Borrowed(&**labels), *kind));
+            }
+        }
+        ended
+    }
+
+    /// Whether the series, by whatever spelling, is tracked in this scrape.
+    fn is_tracked(&self, entry: &Entry) -> bool {
+        entry.is_there || self.common.get(&entry.labels_hash) == Some(&true)
+    }
+
+    /// Hashes of the labels of the series that are tracked and were a predecessor's.
+    fn tracked_among_inherited(&self) -> HashSet<u64> {
+        if self.inherited.is_empty() {
+            return HashSet::new();
+        }
+        let tracked = self.entries.iter().filter(|entry| entry.is_there);
+        let hashes = tracked.map(|entry| entry.labels_hash);
+        hashes
+            .filter(|hash| self.inherited.contains_key(hash))
             .collect()
     }
 
     /// Forgets what this scrape brought: it failed, and none of its samples is kept.
     pub(super) fn fail(&mut self) {
-        self.tracked.clear();
-        for entry in self.entries.values_mut() {
+        for entry in &mut self.entries {
             entry.is_there = false;
+        }
+        for is_tracked in self.common.values_mut() {
+            *is_tracked = false;
         }
     }
 
@@ -213,34 +328,54 @@ impl Cache {
         let Some((success, told)) = self.closed.take() else {
             return;
         };
-        let scrape = self.scrape;
-        let spare = self.entries_at_success * 2 + SPARE_ENTRIES;
-        let flush = success == Success::Yes || self.entries.len() > spare;
-        let tracked = &self.tracked;
-        let owed = |entry: &Entry| {
-            told == Told::No && entry.was_there && !tracked.contains(&entry.labels_hash)
-        };
-        self.entries.retain(|_, entry| {
-            let owed = owed(entry);
-            entry.was_there = entry.is_there || owed;
-            entry.is_there = false;
-            !flush || entry.last_scrape == scrape || entry.was_there
-        });
         match told {
             Told::Yes => self.inherited = HashMap::new(),
-            Told::No => self.inherited.retain(|hash, _| !tracked.contains(hash)),
+            Told::No => {
+                let tracked = self.tracked_among_inherited();
+                self.inherited.retain(|hash, _| !tracked.contains(hash));
+            }
         }
+        let spare = self.entries_at_success * 2 + SPARE_ENTRIES;
+        let flush = success == Success::Yes || self.entries.len() > spare;
+        let common = std::mem::take(&mut self.common);
+        let is_common = |entry: &Entry| common.get(&entry.labels_hash) == Some(&true);
+        let before = self.entries.len();
+        if let Some(index) = self.index.take() {
+            sort(&mut self.entries, &index.order);
+        }
+        self.entries.retain_mut(|entry| {
+            let is_owed = told == Told::No && entry.was_there && !is_common(entry);
+            entry.was_there = entry.is_there || is_owed;
+            entry.is_there = false;
+            let is_seen = std::mem::take(&mut entry.is_seen);
+            !flush || is_seen || entry.was_there
+        });
         if flush {
             self.entries_at_success = self.entries.len();
-            self.shrink();
         }
-        self.tracked = HashSet::new();
+        self.give_back(before, common);
     }
 
-    fn shrink(&mut self) {
-        if self.entries.capacity() > 4 * self.entries.len() + SPARE_ENTRIES {
+    /// Gives back the memory of entries that are gone, and what others took to grow.
+    fn give_back(&mut self, before: usize, mut common: HashMap<u64, bool>) {
+        let count = self.entries.len();
+        if count < before {
+            let labels = self.entries.iter_mut();
+            self.blocks
+                .compact(labels.filter_map(|entry| entry.labels.as_mut()));
+        }
+        if self.entries.capacity() > count + count / 8 {
             self.entries.shrink_to_fit();
         }
+        self.blocks.shrink();
+        keep_common(&mut common, &self.entries);
+        self.common = common;
+    }
+}
+
+impl Occurrence {
+    fn of(is_again: bool) -> Self {
+        if is_again { Self::Again } else { Self::First }
     }
 }
 

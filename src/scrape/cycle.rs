@@ -5,11 +5,12 @@
 //! turn's samples take the time at which it was due if that is at most 2 ms ago (or a hundredth of
 //! the interval), as in Prometheus: receivers store even distances with less.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::watch;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep};
 use tokio_util::task::task_tracker::TaskTrackerToken;
 use tracing::{debug, warn};
@@ -25,6 +26,15 @@ use super::turn::{Context, Taken};
 use crate::route::Delivery;
 use crate::telemetry::causes;
 
+/// A body of up to so many bytes, of a target whose series are known, is worked on where it
+/// arrives: that takes less than handing it over to another thread and back does.
+const LIGHT_BODY_BYTES: usize = 64 * 1024;
+/// Up to so many series can end, or be looked through, there.
+const LIGHT_SERIES: usize = 1000;
+/// How long samples may wait on their way to a queue's disk (a tenth of the interval at the most),
+/// for one sync to do for many targets: nobody waits for a scrape to be acknowledged.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// How far from its due time a scrape still takes the due time.
 const TOLERANCE: Duration = Duration::from_millis(2);
 
@@ -39,6 +49,13 @@ pub(super) enum Order {
     HandOver,
     /// Tell the ends of the series now, and end.
     End,
+}
+
+/// How much there is to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Load {
+    Light,
+    Heavy,
 }
 
 /// What a task ends with, for the task that goes on.
@@ -73,7 +90,7 @@ pub(super) struct Cycle {
 impl Cycle {
     /// Scrapes until told otherwise.
     pub(super) async fn run(mut self, predecessor: Option<Predecessor>) -> Ending {
-        let mut cache = inherit(predecessor).await;
+        let mut cache = self.inherit(predecessor).await;
         let offset = self.target.offset(since_epoch(SystemTime::now()));
         tokio::select! {
             () = sleep(offset) => {}
@@ -88,9 +105,22 @@ impl Cycle {
                 () = ordered(&mut self.orders) => break,
             }
             let time = due.time_of(SystemTime::now());
-            cache = self.scrape(cache, time).await;
+            // In a box of its own: between turns a target holds none of what a scrape needs.
+            cache = Box::pin(self.scrape(cache, time)).await;
         }
         self.leave(cache, ticks).await
+    }
+
+    async fn inherit(&self, predecessor: Option<Predecessor>) -> Cache {
+        let labels = &self.target.labels;
+        let Some(Predecessor { task, legacy }) = predecessor else {
+            return Cache::new(labels);
+        };
+        match (task.await, legacy) {
+            (Ok(cache), Legacy::Everything) => cache,
+            (Ok(cache), Legacy::Series) => Cache::inherit(cache, labels),
+            (Err(_), _) => Cache::new(labels),
+        }
     }
 
     async fn scrape(&mut self, cache: Cache, time: SystemTime) -> Cache {
@@ -134,33 +164,38 @@ impl Cycle {
         time: SystemTime,
         started: Instant,
     ) -> (Cache, Option<Taken>, TaskTrackerToken) {
+        let bytes = fetched.as_ref().map_or(0, Fetched::expected_bytes);
+        let is_light = bytes <= LIGHT_BODY_BYTES && (1..=LIGHT_SERIES).contains(&cache.len());
+        let load = if is_light { Load::Light } else { Load::Heavy };
         let work = move |context: Context<'_>| {
             let taken = intake::take(context, &mut cache, fetched);
             (cache, taken)
         };
-        let (worked, in_hand) = self.work(time, started, work).await;
-        match worked {
-            Ok((cache, taken)) => (cache, Some(taken), in_hand),
-            Err(error) => {
-                tracing::error!(%error, "the work on a scrape panicked");
-                (Cache::default(), None, in_hand)
-            }
-        }
+        let (worked, in_hand) = self.work(load, time, started, work).await;
+        let Some((cache, taken)) = worked else {
+            tracing::error!("the work on a scrape panicked");
+            return (Cache::new(&self.target.labels), None, in_hand);
+        };
+        (cache, Some(taken), in_hand)
     }
 
-    /// Does what takes CPU, away from the reactor, when a processor is free. What comes of it
-    /// belongs to the router in force, which the token holds.
+    /// Does what takes CPU; what is heavy away from the reactor, when a processor is free. `None`
+    /// if that panicked. What comes of it belongs to the router in force, which the token holds.
     async fn work<T: Send + 'static>(
         &self,
+        load: Load,
         time: SystemTime,
         started: Instant,
         work: impl FnOnce(Context<'_>) -> T + Send + 'static,
-    ) -> (Result<T, JoinError>, TaskTrackerToken) {
-        let processor = self.shared.processors.acquire().await;
+    ) -> (Option<T>, TaskTrackerToken) {
+        let processor = match load {
+            Load::Light => None,
+            Load::Heavy => self.shared.processors.acquire().await.ok(),
+        };
         let (router, in_hand) = self.shared.outlet.take();
         let (job, target) = (Arc::clone(&self.job), Arc::clone(&self.target));
         let shared = Arc::clone(&self.shared);
-        let worked = tokio::task::spawn_blocking(move || {
+        let work = move || {
             work(Context {
                 job: &job,
                 target: &target,
@@ -169,8 +204,12 @@ impl Cycle {
                 time_ms: milliseconds(time),
                 started,
             })
-        });
-        let worked = worked.await;
+        };
+        let worked = match load {
+            // A panic costs this scrape as it does on another thread, and not the target's task.
+            Load::Light => catch_unwind(AssertUnwindSafe(work)).ok(),
+            Load::Heavy => tokio::task::spawn_blocking(work).await.ok(),
+        };
         drop(processor);
         (worked, in_hand)
     }
@@ -178,6 +217,7 @@ impl Cycle {
     /// Puts the samples of a scrape into the queues, in order. What a queue does not take, and all
     /// that comes after it, is counted and forgotten: the next scrape is worth more.
     async fn store(&self, deliveries: Vec<Delivery>) -> Told {
+        let patience = PATIENCE.min(self.target.interval / 10);
         let mut not_stored = 0;
         for delivery in deliveries {
             let (_, samples) = delivery.received();
@@ -185,7 +225,7 @@ impl Cycle {
                 not_stored += samples;
                 continue;
             }
-            if let Err(error) = delivery.commit().await {
+            if let Err(error) = delivery.commit_within(patience).await {
                 // At least one, so that a piece without samples counts as not stored too.
                 not_stored += samples.max(1);
                 if let Some(suppressed) = self.job.metrics.failures_logged.permit() {
@@ -237,24 +277,13 @@ impl Cycle {
 
     async fn tell_ends(&self, mut cache: Cache, time: SystemTime) {
         let work = move |context: Context<'_>| intake::take_leave(context, &mut cache);
-        let (deliveries, in_hand) = self.work(time, Instant::now(), work).await;
+        let (deliveries, in_hand) = self.work(Load::Heavy, time, Instant::now(), work).await;
         match deliveries {
-            Ok(Ok(deliveries)) => drop(self.store(deliveries).await),
-            Ok(Err(error)) => warn!(error = causes(&error), "the ends of series were refused"),
-            Err(error) => tracing::error!(%error, "the work on the ends of series panicked"),
+            Some(Ok(deliveries)) => drop(self.store(deliveries).await),
+            Some(Err(error)) => warn!(error = causes(&error), "the ends of series were refused"),
+            None => tracing::error!("the work on the ends of series panicked"),
         }
         drop(in_hand);
-    }
-}
-
-async fn inherit(predecessor: Option<Predecessor>) -> Cache {
-    let Some(Predecessor { task, legacy }) = predecessor else {
-        return Cache::default();
-    };
-    match (task.await, legacy) {
-        (Ok(cache), Legacy::Everything) => cache,
-        (Ok(cache), Legacy::Series) => Cache::inherit(cache),
-        (Err(_), _) => Cache::default(),
     }
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use prost::Message as _;
 
-use super::cache::Kind;
+use super::blocks::Encoded;
 use crate::exposition::Exemplar;
 use crate::exposition::protobuf::{BucketSpan, Histogram};
+use crate::remote_write::block::Form;
 use crate::remote_write::generated::prometheus as wire;
 use crate::remote_write::generated::prometheus::histogram::{Count, ResetHint, ZeroCount};
 use crate::remote_write::v1::{DecodeError, TIMESERIES};
@@ -27,6 +28,14 @@ const TIMESTAMP_TAG: u8 = 2 << 3;
 /// The value that says that a series has ended: one of the many bit patterns of NaN.
 pub(super) const STALE: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
 
+/// What a sample is, and so what the marker of its series' end looks like.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    Float,
+    Histogram,
+    FloatHistogram,
+}
+
 /// What one scrape leaves for the routes. Nothing of it has happened yet.
 #[derive(Debug)]
 pub(super) struct Outbound<'r> {
@@ -37,10 +46,11 @@ pub(super) struct Outbound<'r> {
 }
 
 impl<'r> Outbound<'r> {
-    pub(super) fn new(router: &'r Arc<Router>) -> Self {
+    /// For about so many bytes of a request.
+    pub(super) fn new(router: &'r Arc<Router>, expected_bytes: usize) -> Self {
         Self {
             router,
-            buffer: Vec::new(),
+            buffer: Vec::with_capacity(expected_bytes.min(PIECE_BYTES)),
             payload: Vec::new(),
             deliveries: Vec::new(),
         }
@@ -55,7 +65,7 @@ impl<'r> Outbound<'r> {
     /// Adds a sample of the series with the encoded `labels`.
     pub(super) fn add_float<'e>(
         &mut self,
-        labels: &[u8],
+        labels: Encoded<'_>,
         value: f64,
         timestamp_ms: i64,
         exemplars: impl Iterator<Item = &'e Exemplar<'e>>,
@@ -71,7 +81,7 @@ impl<'r> Outbound<'r> {
     /// Adds a native histogram of the series with the encoded `labels`.
     pub(super) fn add_histogram<'e>(
         &mut self,
-        labels: &[u8],
+        labels: Encoded<'_>,
         histogram: &wire::Histogram,
         exemplars: impl Iterator<Item = &'e Exemplar<'e>>,
     ) -> Result<(), DecodeError> {
@@ -86,7 +96,7 @@ impl<'r> Outbound<'r> {
     /// Adds the marker that the series with the encoded `labels` has ended.
     pub(super) fn add_end(
         &mut self,
-        labels: &[u8],
+        labels: Encoded<'_>,
         kind: Kind,
         timestamp_ms: i64,
     ) -> Result<(), DecodeError> {
@@ -114,19 +124,24 @@ impl<'r> Outbound<'r> {
         &mut self.buffer
     }
 
+    /// How many bytes the current request has.
+    pub(super) fn len(&self) -> usize {
+        self.buffer.len()
+    }
+
     /// Hands over the rest; what came of all pieces, in order.
     pub(super) fn finish(&mut self) -> Result<Vec<Delivery>, DecodeError> {
         self.hand_over()?;
         Ok(std::mem::take(&mut self.deliveries))
     }
 
-    fn add_series(&mut self, labels: &[u8]) -> Result<(), DecodeError> {
+    fn add_series(&mut self, labels: Encoded<'_>) -> Result<(), DecodeError> {
         put_bytes_header(
             &mut self.buffer,
             TIMESERIES,
             labels.len() + self.payload.len(),
         );
-        self.buffer.extend_from_slice(labels);
+        labels.write(&mut self.buffer);
         self.buffer.extend_from_slice(&self.payload);
         if self.buffer.len() >= PIECE_BYTES {
             self.hand_over()?;
@@ -136,7 +151,8 @@ impl<'r> Outbound<'r> {
 
     fn hand_over(&mut self) -> Result<(), DecodeError> {
         if !self.buffer.is_empty() {
-            self.deliveries.push(self.router.route(&self.buffer)?);
+            self.deliveries
+                .push(self.router.route(Form::Plain, &self.buffer)?);
             self.buffer.clear();
         }
         Ok(())

@@ -47,6 +47,8 @@ pub(super) enum ScrapeError {
     SampleLimit,
     #[error("{0}")]
     LabelLimit(String),
+    #[error("the labels of the target's series are over 4 GiB")]
+    Labels,
     #[error("a series is over the relay's own limits")]
     Refused(#[source] v1::DecodeError),
     #[error("the scraper stopped")]
@@ -69,7 +71,7 @@ impl ScrapeError {
             Self::NoName | Self::RepeatedLabel(_) | Self::Histogram(_) => "invalid",
             Self::SampleLimit => "sample_limit",
             Self::LabelLimit(_) => "label_limit",
-            Self::Refused(_) => "refused",
+            Self::Labels | Self::Refused(_) => "refused",
             Self::Stopped => "stopped",
         }
     }

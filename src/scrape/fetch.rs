@@ -25,6 +25,11 @@ const LARGE_BODY_BYTES: usize = 1 << 20;
 /// Large bodies that are read, or wait to be worked on, at the same time, of all targets.
 pub(super) const LARGE_BODIES_MAX: usize = 16;
 
+/// Memory that is taken for a body before it is there, in bytes.
+const TRUSTED_BYTES: usize = 128 * 1024;
+/// How much larger metrics are than what gzip makes of them.
+const GZIP_RATIO: usize = 10;
+
 /// A body as it came.
 #[derive(Debug)]
 pub(super) struct Fetched {
@@ -109,12 +114,14 @@ impl Fetcher {
         })
     }
 
-    /// Memory is taken as bytes arrive, not as they are announced.
+    /// Memory is taken as bytes arrive; what is announced is believed up to a small size.
     async fn read(
         &self,
         mut response: Response,
     ) -> Result<(Vec<u8>, Option<OwnedSemaphorePermit>), ScrapeError> {
-        let mut bytes = Vec::new();
+        let announced = response.content_length().unwrap_or_default();
+        let announced = usize::try_from(announced).unwrap_or(usize::MAX);
+        let mut bytes = Vec::with_capacity(announced.min(TRUSTED_BYTES));
         let mut turn = None;
         while let Some(chunk) = response.chunk().await.map_err(network_error)? {
             if (bytes.len() + chunk.len()) as u64 > self.limit {
@@ -149,12 +156,21 @@ fn network_error(error: reqwest::Error) -> ScrapeError {
 }
 
 impl Fetched {
+    /// How large the body is without compression, by experience.
+    pub(super) fn expected_bytes(&self) -> usize {
+        if self.is_gzip {
+            self.bytes.len().saturating_mul(GZIP_RATIO)
+        } else {
+            self.bytes.len()
+        }
+    }
+
     /// The body without compression. Takes CPU, and memory up to the limit on a body.
     pub(super) fn decompress(self) -> Result<Vec<u8>, ScrapeError> {
         if !self.is_gzip {
             return Ok(self.bytes);
         }
-        let mut body = Vec::new();
+        let mut body = Vec::with_capacity(self.expected_bytes().min(TRUSTED_BYTES));
         MultiGzDecoder::new(self.bytes.as_slice())
             .take(self.limit.saturating_add(1))
             .read_to_end(&mut body)

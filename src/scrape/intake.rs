@@ -5,16 +5,18 @@
 
 use std::sync::Arc;
 
-use super::cache::{Cache, Kind, Known, Occurrence, Spelling, Success, hash_labels};
-use super::encode::{Outbound, convert_histogram};
+use super::blocks::Encoded;
+use super::cache::{Cache, Known, Occurrence, Slot, Spelling, Success, hash_labels};
+use super::encode::{Kind, Outbound, convert_histogram};
 use super::error::ScrapeError;
+use super::families::Listener;
 use super::fetch::Fetched;
 use super::label::label;
-use super::metadata::{Due, Family};
 use super::report;
 use super::turn::{Context, Counts, Taken};
+use crate::exposition::openmetrics::{self, Created};
 use crate::exposition::protobuf::{self, Histogram};
-use crate::exposition::{Entry, Format, Series, openmetrics, text};
+use crate::exposition::{Entry, Format, Series, text};
 use crate::relabel::Scratch;
 use crate::remote_write::v1::{DecodeError, encode_labels};
 use crate::route::Delivery;
@@ -35,8 +37,11 @@ pub(super) fn take(
         intake.undo();
     }
     let counts = intake.counts;
-    let families = intake.families.take();
-    let mut outbound = intake.outbound;
+    let (listener, mut outbound) = (intake.listener, intake.outbound);
+    let said = match &error {
+        None => listener.close(outbound.buffer()),
+        Some(_) => cache.said.clone(),
+    };
     let duration = context.started.elapsed();
     let deliveries = loop {
         let values = report::Values {
@@ -57,9 +62,14 @@ pub(super) fn take(
         }
     };
     cache.is_reported = true;
+    let families = Arc::clone(&said.families);
+    let is_news = error.is_none() && !Arc::ptr_eq(&families, &cache.said.families);
+    if error.is_none() {
+        cache.said = said;
+    }
     Taken {
         deliveries,
-        families: families.filter(|_| error.is_none()),
+        families: is_news.then_some(families),
         success: if error.is_none() {
             Success::Yes
         } else {
@@ -73,13 +83,14 @@ pub(super) fn take(
 
 /// Adds the ends of series and the target's own, and hands all of it over.
 fn tell(
-    cache: &Cache,
+    cache: &mut Cache,
     outbound: &mut Outbound<'_>,
     context: Context<'_>,
     values: &report::Values,
 ) -> Result<Vec<Delivery>, DecodeError> {
     tell_ends(cache, outbound, context.time_ms)?;
     report::write(outbound, context, values)?;
+    cache.request_bytes = outbound.len();
     outbound.finish()
 }
 
@@ -89,7 +100,7 @@ pub(super) fn take_leave(
     cache: &mut Cache,
 ) -> Result<Vec<Delivery>, DecodeError> {
     cache.begin();
-    let mut outbound = Outbound::new(context.router);
+    let mut outbound = Outbound::new(context.router, 0);
     tell_ends(cache, &mut outbound, context.time_ms)?;
     if cache.is_reported {
         report::write_ends(&mut outbound, context)?;
@@ -99,7 +110,7 @@ pub(super) fn take_leave(
 
 fn tell_ends(cache: &Cache, outbound: &mut Outbound<'_>, time_ms: i64) -> Result<(), DecodeError> {
     for (labels, kind) in cache.ended() {
-        outbound.add_end(labels, kind, time_ms)?;
+        outbound.add_end(Encoded::Plain(&labels), kind, time_ms)?;
     }
     Ok(())
 }
@@ -112,10 +123,9 @@ struct Intake<'i, 'c> {
     counts: Counts,
     scratch: Scratch,
     block: Vec<u8>,
-    /// The family that the current lines are about.
-    family: Family,
-    families: Option<Vec<Arc<Family>>>,
-    due: Vec<Arc<Family>>,
+    /// What is known of the spelling that was looked up last.
+    known: Known,
+    listener: Listener<'c>,
     /// Samples that count for `sample_limit`.
     appended: u64,
 }
@@ -130,25 +140,32 @@ enum Value<'v> {
     },
 }
 
-/// The labels of a series, or that it has no place in this scrape.
+/// Where a series stands in this scrape.
 enum Place {
+    /// Relabelling drops it.
     Nowhere,
-    New,
-    Known { hash: u64, occurrence: Occurrence },
+    /// It is new; its labels, which have this hash, are in `block`.
+    New {
+        spelling: Spelling,
+        hash: u64,
+    },
+    Known(Slot),
 }
 
 impl<'i, 'c> Intake<'i, 'c> {
     fn new(context: Context<'c>, cache: &'i mut Cache) -> Self {
+        let listener = Listener::new(context.book, cache.said.clone(), context.started);
+        // A few series more, or longer values, need no other memory.
+        let expected_bytes = cache.request_bytes + cache.request_bytes / 16;
         Self {
             context,
             cache,
-            outbound: Outbound::new(context.router),
+            outbound: Outbound::new(context.router, expected_bytes),
             counts: Counts::default(),
             scratch: Scratch::default(),
             block: Vec::new(),
-            family: Family::default(),
-            families: None,
-            due: Vec::new(),
+            known: Known::New,
+            listener,
             appended: 0,
         }
     }
@@ -163,7 +180,6 @@ impl<'i, 'c> Intake<'i, 'c> {
         }
         let (body, content_type) = body?;
         self.counts.body_bytes = i64::try_from(body.len()).unwrap_or(i64::MAX);
-        self.families = Some(Vec::new());
         if body.is_empty() {
             return Ok(());
         }
@@ -176,11 +192,21 @@ impl<'i, 'c> Intake<'i, 'c> {
         match format {
             Format::Text => {
                 let mut parser = text::Parser::new(&body);
-                while self.take_entry(parser.next_entry()?)? {}
+                loop {
+                    let entry = parser.next_entry_with(|spelling| self.knows(spelling))?;
+                    if !self.take_entry(entry)? {
+                        break;
+                    }
+                }
             }
             Format::OpenMetrics => {
-                let mut parser = openmetrics::Parser::new(&body);
-                while self.take_entry(parser.next_entry()?)? {}
+                let mut parser = openmetrics::Parser::new(&body, Created::Series);
+                loop {
+                    let entry = parser.next_entry_with(|spelling| self.knows(spelling))?;
+                    if !self.take_entry(entry)? {
+                        break;
+                    }
+                }
             }
             Format::Protobuf => {
                 let mut parser = protobuf::Parser::new(&body, config.histograms);
@@ -191,7 +217,6 @@ impl<'i, 'c> Intake<'i, 'c> {
         if limit > 0 && self.appended > limit {
             return Err(ScrapeError::SampleLimit);
         }
-        self.write_metadata();
         Ok(())
     }
 
@@ -210,64 +235,31 @@ impl<'i, 'c> Intake<'i, 'c> {
                 metric,
                 metric_type,
             } => {
-                self.family_of(metric).metric_type = metric_type;
+                self.listener.family_of(metric).metric_type = metric_type;
             }
             Entry::Help { metric, text } => {
-                text.as_ref().clone_into(&mut self.family_of(metric).help);
+                let family = self.listener.family_of(metric);
+                text.as_ref().clone_into(&mut family.help);
             }
-            Entry::Unit { metric, unit } => unit.clone_into(&mut self.family_of(metric).unit),
+            Entry::Unit { metric, unit } => {
+                unit.clone_into(&mut self.listener.family_of(metric).unit);
+            }
             Entry::Comment(_) => {}
-            Entry::Eof => {
-                self.finish_family();
-                return Ok(false);
-            }
+            Entry::Eof => return Ok(false),
         }
         Ok(true)
-    }
-
-    /// The family named `metric`, which the next lines are about.
-    fn family_of(&mut self, metric: &str) -> &mut Family {
-        if self.family.metric != metric {
-            self.finish_family();
-            self.family.restart(metric);
-        }
-        &mut self.family
-    }
-
-    fn finish_family(&mut self) {
-        if self.family.metric.is_empty() {
-            return;
-        }
-        let (family, due) = self.context.book.enter(&self.family, self.context.started);
-        if due == Due::Now {
-            self.due.push(Arc::clone(&family));
-        }
-        self.families.get_or_insert_default().push(family);
-        self.family.metric.clear();
-    }
-
-    fn write_metadata(&mut self) {
-        for family in &self.due {
-            family.encode(self.outbound.buffer());
-        }
-        let due = self.due.iter().map(AsRef::as_ref);
-        self.context.book.written(due, self.context.started);
     }
 
     fn take_sample(&mut self, series: &Series<'_>, value: Value<'_>) -> Result<(), ScrapeError> {
         self.counts.scraped += 1;
         let config = &self.context.job.config;
-        let spelling = Spelling::of(series.exposed);
         let own_time = series.timestamp_ms.filter(|_| config.honor_timestamps);
-        let place = self.place(spelling, series)?;
-        let (is_new, hash, occurrence) = match place {
-            Place::Nowhere => return Ok(()),
-            Place::New => (true, hash_labels(&self.block), Occurrence::First),
-            Place::Known { hash, occurrence } => (false, hash, occurrence),
-        };
+        let (place, occurrence) = self.place(series)?;
+        if let Place::Nowhere = place {
+            return Ok(());
+        }
         self.counts.kept += 1;
-        let again = occurrence == Occurrence::Again || self.cache.is_tracked(hash);
-        if own_time.is_none() && again {
+        if own_time.is_none() && occurrence == Occurrence::Again {
             self.counts.duplicates += 1;
             return Ok(());
         }
@@ -280,25 +272,39 @@ impl<'i, 'c> Intake<'i, 'c> {
             self.counts.out_of_bounds += 1;
             return Ok(());
         }
-        if is_new {
-            self.cache.add_series(spelling, &self.block, hash);
-            self.counts.series_added += 1;
-        }
+        let slot = match place {
+            Place::Nowhere => return Ok(()),
+            Place::Known(slot) => slot,
+            Place::New { spelling, hash } => {
+                self.counts.series_added += 1;
+                let added = self.cache.add_series(spelling, &self.block, hash);
+                added.ok_or(ScrapeError::Labels)?
+            }
+        };
         let time_ms = own_time.unwrap_or(self.context.time_ms);
-        let kind = self.write_sample(spelling, series, value, time_ms)?;
+        let kind = self.write_sample(slot, series, value, time_ms)?;
         if own_time.is_none() || config.track_timestamps_staleness {
-            self.cache.track(spelling, kind);
+            self.cache.track(slot, kind);
         }
         Ok(())
     }
 
-    /// Finds the labels of a series; those of a new one are in `block`.
-    fn place(&mut self, spelling: Spelling, series: &Series<'_>) -> Result<Place, ScrapeError> {
-        match self.cache.look_up(spelling) {
-            Known::Dropped => return Ok(Place::Nowhere),
-            Known::Series { hash, occurrence } => return Ok(Place::Known { hash, occurrence }),
-            Known::New => {}
+    /// Whether the labels of a spelling are known; what is known of it is kept for its sample,
+    /// which comes next.
+    fn knows(&mut self, spelling: &[u8]) -> bool {
+        self.known = self.cache.look_up(Spelling::of(spelling));
+        self.known != Known::New
+    }
+
+    /// Finds the labels of a series.
+    fn place(&mut self, series: &Series<'_>) -> Result<(Place, Occurrence), ScrapeError> {
+        let known = series.is_known || self.knows(series.exposed);
+        match self.known {
+            Known::Dropped => return Ok((Place::Nowhere, Occurrence::First)),
+            Known::Series(slot, occurrence) => return Ok((Place::Known(slot), occurrence)),
+            Known::New => debug_assert!(!known, "what is known is not new"),
         }
+        let spelling = Spelling::of(series.exposed);
         let Context { job, target, .. } = self.context;
         let scratch = &mut self.scratch;
         let labelled = label(
@@ -310,21 +316,22 @@ impl<'i, 'c> Intake<'i, 'c> {
         )?;
         let Some(set) = labelled else {
             self.cache.add_dropped(spelling);
-            return Ok(Place::Nowhere);
+            return Ok((Place::Nowhere, Occurrence::First));
         };
         self.block.clear();
         encode_labels(set.iter(), &mut self.block);
-        Ok(Place::New)
+        let hash = hash_labels(&self.block);
+        Ok((Place::New { spelling, hash }, self.cache.occurrence(hash)))
     }
 
     fn write_sample(
         &mut self,
-        spelling: Spelling,
+        slot: Slot,
         series: &Series<'_>,
         value: Value<'_>,
         time_ms: i64,
     ) -> Result<Kind, ScrapeError> {
-        let labels = self.cache.labels(spelling).unwrap_or_default();
+        let labels = self.cache.labels(slot);
         let exemplars = series.exemplars().iter();
         let (histogram, is_gauge) = match value {
             Value::Float(value) => {
@@ -337,11 +344,7 @@ impl<'i, 'c> Intake<'i, 'c> {
             } => (histogram, is_gauge),
         };
         let Some(converted) = convert_histogram(histogram, is_gauge, time_ms) else {
-            let name = series
-                .labels()
-                .find(|label| label.name == crate::model::METRIC_NAME);
-            let name = name.map_or("", |label| label.value);
-            return Err(ScrapeError::Histogram(name.to_owned()));
+            return Err(ScrapeError::Histogram(self.listener.metric().to_owned()));
         };
         let written = self.outbound.add_histogram(labels, &converted, exemplars);
         written.map_err(ScrapeError::Refused)?;

@@ -18,7 +18,7 @@ use crate::remote_write::v1::METADATA;
 use crate::remote_write::wire::put_bytes_header;
 
 /// How often a family is written, as long as a target says the same of it.
-const INTERVAL: Duration = Duration::from_mins(1);
+pub(super) const INTERVAL: Duration = Duration::from_mins(1);
 /// Below so many families nothing is looked for that nobody holds any more.
 const SPARE_FAMILIES: usize = 1024;
 

@@ -9,6 +9,8 @@
 //!    one of more than 512 KiB encoded is stored in pieces, and a queue can take the first only.
 //! 3. A target costs only itself: one task, one request in flight, a bound on its time and bytes.
 //! 4. Nothing piles up: what a full queue does not take is counted, and the next scrape is made.
+//!    Nobody waits for a scrape's samples to be on disk, so they may be 100 ms late there; a crash
+//!    takes no more than that.
 //! 5. Each series that ends is told ended once: gone from a scrape, its target failing, its target
 //!    gone, its job gone from the configuration, promrelay stopping. A series with timestamps of
 //!    its own is not, unless `track_timestamps_staleness`.
@@ -34,11 +36,13 @@
 //!
 //! Reading starts at [`pool`] (which targets), goes on with [`cycle`] (when) and [`intake`] (what).
 
+mod blocks;
 mod cache;
 pub mod config;
 mod cycle;
 mod encode;
 mod error;
+mod families;
 mod fetch;
 mod intake;
 mod job;

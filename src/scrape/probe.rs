@@ -96,7 +96,7 @@ async fn try_target(job: Arc<Job>, target: Target, shared: Arc<Shared>) -> Probe
             time_ms: milliseconds(SystemTime::now()),
             started,
         };
-        let taken = intake::take(context, &mut Cache::default(), fetched);
+        let taken = intake::take(context, &mut Cache::new(&target.labels), fetched);
         let outcome = match taken.error {
             None => Ok((taken.counts.scraped, taken.counts.kept)),
             Some(error) => Err(causes(&error)),

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::cache::Kind;
-use super::encode::Outbound;
+use super::blocks::Encoded;
+use super::encode::{Kind, Outbound};
 use super::turn::{Context, Counts};
 use crate::model::{Label, LabelSet, METRIC_NAME};
 use crate::remote_write::v1::{DecodeError, encode_labels};
@@ -58,7 +58,7 @@ pub(super) fn write(
     let mut block = Vec::new();
     for (name, value) in names(context).zip(usual.into_iter().chain(extra)) {
         encode_name(name, context, &mut block);
-        outbound.add_float(&block, value, context.time_ms, [].iter())?;
+        outbound.add_float(Encoded::Plain(&block), value, context.time_ms, [].iter())?;
     }
     Ok(())
 }
@@ -71,7 +71,7 @@ pub(super) fn write_ends(
     let mut block = Vec::new();
     for name in names(context) {
         encode_name(name, context, &mut block);
-        outbound.add_end(&block, Kind::Float, context.time_ms)?;
+        outbound.add_end(Encoded::Plain(&block), Kind::Float, context.time_ms)?;
     }
     Ok(())
 }

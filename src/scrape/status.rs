@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Value, json};
 
-use super::metadata::{Families, Family};
+use super::metadata::Families;
 use super::target::Target;
 use crate::discovery::Labels;
 use crate::settings;
@@ -41,8 +41,8 @@ impl Status {
         self.lock().last = Some(last);
     }
 
-    pub(super) fn set_families(&self, families: Vec<Arc<Family>>) {
-        self.lock().families = families.into();
+    pub(super) fn set_families(&self, families: Families) {
+        self.lock().families = families;
     }
 
     pub(super) fn families(&self) -> Families {

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::cache::Success;
 use super::error::ScrapeError;
 use super::job::Job;
-use super::metadata::{Book, Family};
+use super::metadata::{Book, Families};
 use super::target::Target;
 use crate::route::{Delivery, Router};
 
@@ -32,8 +32,8 @@ pub(super) struct Taken {
     pub(super) error: Option<ScrapeError>,
     pub(super) counts: Counts,
     pub(super) duration: Duration,
-    /// What the target says of its metrics; `None` if the scrape failed.
-    pub(super) families: Option<Vec<Arc<Family>>>,
+    /// What the target says of its metrics, if it is not what it said before.
+    pub(super) families: Option<Families>,
 }
 
 /// What is counted of a body.

@@ -127,7 +127,7 @@ fn resume(shared: &Shared) {
 
 fn suspended(shared: &Shared, code: u16, words: &str, pause: Duration) {
     shared.metrics.suspended(true);
-    if let Some(suppressed) = shared.metrics.rejections_logged.permit() {
+    if let Some(suppressed) = shared.metrics.suspensions_logged.permit() {
         let route: &Arc<str> = &shared.route;
         let pause_s = pause.as_secs();
         error!(

@@ -1,23 +1,17 @@
 //! How a route sends: the parts of a `remote_write` entry that concern the requests.
 
-use std::path::PathBuf;
 use std::time;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderValue};
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
 use super::rejection::RejectionConfig;
-use crate::settings::{Duration, HttpUrl, Secret, positive};
+use crate::http::client::ClientConfig;
+use crate::settings::{Duration, HttpUrl, positive};
 
 /// The lanes of a route that says nothing of shards.
 const DEFAULT_LANES: u64 = 4;
 /// The lanes of a route at the most.
 const MAX_LANES: u64 = 64;
-/// How long a file with a secret may be, in bytes.
-const SECRET_FILE_BYTES: u64 = 64 * 1024;
 
 /// Where and how a route's requests are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,12 +20,9 @@ pub struct Config {
     pub url: HttpUrl,
     /// How long a request may take, from connecting to the end of the answer.
     pub remote_timeout: time::Duration,
-    /// Headers of the user's own.
-    pub headers: HeaderMap,
-    /// Credentials.
-    pub auth: Auth,
-    /// Whether redirects are followed.
-    pub follow_redirects: bool,
+    /// Credentials, headers of the user's own, TLS, proxies, redirects. Names of files in it are
+    /// paths.
+    pub client: ClientConfig,
     /// Batches, lanes and retries.
     pub queue_config: QueueConfig,
     /// Whether metadata is sent.
@@ -118,106 +109,4 @@ impl Default for MetadataConfig {
             max_samples_per_send: 2000,
         }
     }
-}
-
-/// The credentials of a route.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Auth {
-    /// None.
-    #[default]
-    None,
-    /// `basic_auth`.
-    Basic {
-        /// The user's name.
-        username: String,
-        /// The password.
-        password: SecretSource,
-    },
-    /// `authorization`.
-    Authorization {
-        /// The scheme, usually `Bearer`.
-        scheme: String,
-        /// What follows it.
-        credentials: SecretSource,
-    },
-}
-
-/// Where a secret is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SecretSource {
-    /// In the configuration.
-    Inline(Secret),
-    /// In a file, which is read for each request, so that it can change.
-    File(PathBuf),
-}
-
-/// Why a request has no credentials.
-#[derive(Debug, Error)]
-pub enum AuthError {
-    /// The file with the secret cannot be read.
-    #[error("cannot read the secret in {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The secret has characters that a header cannot have.
-    #[error("the credentials cannot stand in a header")]
-    NotAHeader,
-}
-
-impl Auth {
-    /// The value of the `Authorization` header, if there is one.
-    ///
-    /// # Errors
-    /// If a file with a secret cannot be read or holds what no header can.
-    pub async fn header(&self) -> Result<Option<HeaderValue>, AuthError> {
-        let text = match self {
-            Self::None => return Ok(None),
-            Self::Basic { username, password } => {
-                let pair = format!("{username}:{}", password.read().await?);
-                format!("Basic {}", STANDARD.encode(pair))
-            }
-            Self::Authorization {
-                scheme,
-                credentials,
-            } => {
-                format!("{scheme} {}", credentials.read().await?)
-            }
-        };
-        let Ok(mut value) = HeaderValue::try_from(text) else {
-            return Err(AuthError::NotAHeader);
-        };
-        value.set_sensitive(true);
-        Ok(Some(value))
-    }
-}
-
-impl SecretSource {
-    async fn read(&self) -> Result<String, AuthError> {
-        match self {
-            Self::Inline(secret) => Ok(secret.reveal().to_owned()),
-            Self::File(path) => {
-                let read = read_secret(path.clone()).await;
-                read.map_err(|source| AuthError::Read {
-                    path: path.clone(),
-                    source,
-                })
-            }
-        }
-    }
-}
-
-/// The file's content without white space around it, as Prometheus reads it.
-async fn read_secret(path: PathBuf) -> std::io::Result<String> {
-    use tokio::io::AsyncReadExt as _;
-
-    let mut secret = String::new();
-    let file = tokio::fs::File::open(path).await?;
-    file.take(SECRET_FILE_BYTES)
-        .read_to_string(&mut secret)
-        .await?;
-    Ok(secret.trim().to_owned())
 }

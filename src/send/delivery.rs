@@ -14,7 +14,7 @@ use super::backoff::Backoff;
 use super::batch::Batch;
 use super::lane::Shared;
 use super::parked::{ParkError, ParkedBatch};
-use crate::remote_write::block::Block;
+use crate::remote_write::block::{Block, Form};
 use crate::remote_write::snappy::{self, Compressor};
 use crate::remote_write::v1::{self, Piece};
 
@@ -127,6 +127,7 @@ async fn park(shared: &Shared, stream: u16, batch: &Batch, refused: Refused) -> 
         appended_ms: batch.oldest_ms().unwrap_or_default(),
         block: Block {
             counts: request.counts,
+            form: Form::Plain,
             elements: snappy::elements(&request.body),
         },
     };

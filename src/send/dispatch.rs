@@ -1,8 +1,10 @@
 //! From the queue to the lanes, in order, reading ahead no more than a bound.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use tokio::time::sleep;
 use tokio_util::task::TaskTracker;
 use tracing::error;
 
@@ -16,6 +18,9 @@ use crate::remote_write::block::Block;
 const READ_AHEAD_BYTES: u32 = 4 * 1024 * 1024;
 /// Blocks that wait in a lane; small ones are bound by this, large ones by their bytes.
 const BLOCKS_PER_LANE: usize = 1024;
+/// How long the reader lets the queue gather when it has read everything. Each read costs several
+/// changes of thread, and a batch that is not full waits far longer for more.
+const GATHER: Duration = Duration::from_millis(20);
 
 /// Reads the queue until the sender is stopped or the queue closed.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -28,7 +33,7 @@ async fn read(shared: Arc<Shared>) {
     let mut reader: Reader = shared.queue.reader();
     let read_ahead = Arc::new(Semaphore::new(READ_AHEAD_BYTES as usize));
     let mut lanes: Option<Lanes> = None;
-    while let Some(entry) = reader.next().await {
+    while let Some(entry) = next(&mut reader).await {
         let (count, lane) = lane_of(entry.stream);
         if let Some(other) = lanes.take_if(|lanes| lanes.senders.len() != usize::from(count)) {
             // These blocks were sorted into another number of lanes, so a series can be in another
@@ -44,6 +49,14 @@ async fn read(shared: Arc<Shared>) {
             return;
         }
     }
+}
+
+async fn next(reader: &mut Reader) -> Option<Entry> {
+    if let Some(entry) = reader.next_stored().await {
+        return Some(entry);
+    }
+    sleep(GATHER).await;
+    reader.next().await
 }
 
 async fn room_for(entry: &Entry, read_ahead: &Arc<Semaphore>) -> OwnedSemaphorePermit {

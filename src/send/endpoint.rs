@@ -1,16 +1,17 @@
 //! An endpoint: where a route's requests go, with which headers, and what the answer means.
 
-use std::error::Error;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, USER_AGENT};
+use http::header::{CONTENT_ENCODING, CONTENT_TYPE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use reqwest::{Client, Response, redirect};
-use thiserror::Error;
+use reqwest::Response;
+use tokio::time::{Instant, timeout_at};
 
 use super::config::{Config, QueueConfig};
 use super::rejection::RejectionConfig;
+use crate::http::client::{BuildError, Client, RequestError};
 use crate::http::read_response;
 use crate::telemetry::causes;
 
@@ -21,15 +22,6 @@ const IDLE_CONNECTION: Duration = Duration::from_secs(5);
 const WORDS_BYTES: usize = 512;
 /// The longest pause that a receiver can ask for.
 const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
-const REDIRECTS: usize = 5;
-
-/// Why an endpoint cannot be used.
-#[derive(Debug, Error)]
-pub enum BuildError {
-    /// The HTTP client, its TLS above all, cannot be set up.
-    #[error("cannot set up the HTTP client")]
-    Client(#[source] reqwest::Error),
-}
 
 /// Where requests go. Built once per configuration; keeps its connections.
 #[derive(Debug)]
@@ -59,35 +51,18 @@ impl Endpoint {
     /// Sets up an HTTP client for `config`.
     ///
     /// # Errors
-    /// If TLS cannot be set up.
+    /// If TLS or a proxy cannot be set up.
     pub fn new(config: Config) -> Result<Self, BuildError> {
-        let redirects = if config.follow_redirects {
-            redirect::Policy::custom(keep_method)
-        } else {
-            redirect::Policy::none()
-        };
-        let client = Client::builder()
-            .timeout(config.remote_timeout)
-            .connect_timeout(config.remote_timeout)
-            .pool_idle_timeout(IDLE_CONNECTION)
-            .redirect(redirects)
-            .no_proxy()
-            .build()
-            .map_err(BuildError::Client)?;
-        let mut headers = config.headers.clone();
-        headers.insert(CONTENT_ENCODING, HeaderValue::from_static("snappy"));
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/x-protobuf"),
-        );
-        headers.insert(VERSION_HEADER, HeaderValue::from_static("0.1.0"));
-        let agent = concat!("promrelay/", env!("CARGO_PKG_VERSION"));
-        headers
-            .entry(USER_AGENT)
-            .or_insert(HeaderValue::from_static(agent));
+        let client = config.client.build_for(Path::new(""), IDLE_CONNECTION)?;
+        let fixed = [
+            (CONTENT_ENCODING, "snappy"),
+            (CONTENT_TYPE, "application/x-protobuf"),
+            (VERSION_HEADER, "0.1.0"),
+        ];
+        let fixed = fixed.map(|(name, value)| (name, HeaderValue::from_static(value)));
         Ok(Self {
             client,
-            headers,
+            headers: fixed.into_iter().collect(),
             config,
         })
     }
@@ -102,26 +77,20 @@ impl Endpoint {
 
     /// Sends one request, once.
     pub(super) async fn post(&self, body: Bytes) -> Answer {
-        let mut headers = self.headers.clone();
-        match self.config.auth.header().await {
-            Ok(Some(credentials)) => drop(headers.insert(AUTHORIZATION, credentials)),
-            Ok(None) => {}
-            Err(error) => return not_sent("credentials", &error),
-        }
-        let request = self
-            .client
-            .post(self.config.url.as_str())
-            .headers(headers)
-            .body(body);
-        match request.send().await {
-            Ok(response) => self.read_answer(response).await,
-            Err(error) if error.is_timeout() => not_sent("timeout", &error.without_url()),
-            Err(error) if error.is_connect() => not_sent("connect", &error.without_url()),
-            Err(error) => not_sent("network", &error.without_url()),
+        let deadline = Instant::now() + self.config.remote_timeout;
+        let (url, headers) = (self.config.url.as_str(), self.headers.clone());
+        let posted = timeout_at(deadline, self.client.post(url, headers, body));
+        match posted.await {
+            Ok(Ok(response)) => self.read_answer(response, deadline).await,
+            Ok(Err(error)) => not_sent(reason(&error), causes(&error)),
+            Err(_elapsed) => {
+                let within = self.config.remote_timeout;
+                not_sent("timeout", format!("no answer within {within:?}"))
+            }
         }
     }
 
-    async fn read_answer(&self, response: Response) -> Answer {
+    async fn read_answer(&self, response: Response, deadline: Instant) -> Answer {
         let status = response.status();
         let code = status.as_u16();
         if status.is_success() {
@@ -141,7 +110,15 @@ impl Endpoint {
             .headers()
             .get(RETRY_AFTER)
             .and_then(read_retry_after);
-        let words = read_response(response, WORDS_BYTES).await;
+        let words = if let Some(origin) = redirected_to(&response) {
+            format!("redirected to {origin}")
+        } else {
+            // More than is kept: a secret that is cut off would not be found.
+            let read = timeout_at(deadline, read_response(response, 8 * WORDS_BYTES));
+            let words = read.await.unwrap_or_default();
+            let words = self.client.redact(self.config.url.as_str(), &words).await;
+            begin_of(&words, WORDS_BYTES).to_owned()
+        };
         match reason {
             Some(reason) => Answer::Retry {
                 reason,
@@ -154,26 +131,42 @@ impl Endpoint {
     }
 }
 
-/// Follows a redirect only where the request stays the same: after 301, 302 and 303 it would go on
-/// as a GET without a body, and a 200 to that would pass for delivery.
-fn keep_method(attempt: redirect::Attempt<'_>) -> redirect::Action {
-    let same = matches!(
-        attempt.status(),
-        StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT
-    );
-    if same && attempt.previous().len() <= REDIRECTS {
-        attempt.follow()
-    } else {
-        attempt.stop()
+/// The first `bytes` of a text, or a few less, so that no character is cut.
+fn begin_of(text: &str, bytes: usize) -> &str {
+    let end = text.floor_char_boundary(bytes);
+    text.get(..end).unwrap_or_default()
+}
+
+/// Why nothing was sent, for the metrics.
+fn reason(error: &RequestError) -> &'static str {
+    match error {
+        RequestError::Read { .. }
+        | RequestError::Tls(_)
+        | RequestError::Header
+        | RequestError::Token(_) => "credentials",
+        RequestError::Url | RequestError::Redirects => "redirect",
+        RequestError::Send(error) if error.is_timeout() => "timeout",
+        RequestError::Send(error) if error.is_connect() => "connect",
+        RequestError::Send(_) => "network",
     }
 }
 
-fn not_sent(reason: &'static str, error: &(dyn Error + 'static)) -> Answer {
+/// Where an answer redirects to: scheme, host and port, for the rest of a URL can have secrets.
+fn redirected_to(response: &Response) -> Option<String> {
+    let target = response.headers().get(LOCATION)?.to_str().ok()?;
+    let url = response.url().join(target).ok()?;
+    response
+        .status()
+        .is_redirection()
+        .then(|| url.origin().ascii_serialization())
+}
+
+fn not_sent(reason: &'static str, words: String) -> Answer {
     Answer::Retry {
         reason,
         code: None,
         retry_after: None,
-        words: causes(error),
+        words,
     }
 }
 

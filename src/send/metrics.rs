@@ -24,6 +24,7 @@ pub struct SendMetrics {
     last_success: Gauge,
     pub(super) rejections_logged: RateLimit,
     pub(super) retries_logged: RateLimit,
+    pub(super) suspensions_logged: RateLimit,
 }
 
 impl SendMetrics {
@@ -69,6 +70,7 @@ impl SendMetrics {
             ),
             rejections_logged: RateLimit::default(),
             retries_logged: RateLimit::default(),
+            suspensions_logged: RateLimit::default(),
             registry: registry.clone(),
             route: Arc::clone(route),
         };

@@ -43,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 pub use config::Config;
-pub use endpoint::{BuildError, Endpoint};
+pub use endpoint::Endpoint;
 pub use metrics::SendMetrics;
 pub use rejection::RejectionConfig;
 pub use stream::{lane_of, stream};
@@ -101,6 +101,12 @@ impl Sender {
         self.endpoint.send_replace(Arc::new(endpoint));
         self.shared.suspension.end();
         self.shared.metrics.suspended(false);
+    }
+
+    /// What the receiver answers, if it refuses every batch and so the route is suspended.
+    #[must_use]
+    pub fn suspended_by(&self) -> Option<u16> {
+        self.shared.suspension.code()
     }
 
     /// Stops: the batch in hand is sent once, and what is still in the queue stays there.

@@ -112,6 +112,12 @@ impl Suspension {
         self.state().pause.is_some()
     }
 
+    /// What the receiver answers while the route is suspended.
+    pub(super) fn code(&self) -> Option<u16> {
+        let state = self.state();
+        state.pause.as_ref().map(|_| state.code)
+    }
+
     fn until(&self) -> Option<Instant> {
         self.state().pause.as_ref().map(|pause| pause.until)
     }

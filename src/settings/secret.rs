@@ -1,13 +1,16 @@
-//! Secrets, which do not show.
+//! Secrets, which do not show, and of which a wrong guess tells nothing.
 
 use std::fmt;
 
+use aws_lc_rs::constant_time::verify_slices_are_equal;
 use serde::{Deserialize, Serialize, Serializer};
 
 /// What is shown in place of a secret, as Prometheus has it.
 const SHOWN: &str = "<secret>";
 
 /// A text that is shown nowhere: not in logs, errors or the status pages.
+///
+/// `==` is for configurations; what somebody shows is compared by [`Secret::is`].
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
@@ -17,6 +20,13 @@ impl Secret {
     #[must_use]
     pub fn reveal(&self) -> &str {
         &self.0
+    }
+
+    /// Whether `shown` is the secret. It takes as long wherever the difference is; only a wrong
+    /// length can be told.
+    #[must_use]
+    pub fn is(&self, shown: &[u8]) -> bool {
+        verify_slices_are_equal(self.0.as_bytes(), shown).is_ok()
     }
 }
 

@@ -20,10 +20,9 @@ pub enum Command {
     Show {
         /// The route.
         route: String,
-        /// The parked batches instead of the queue.
-        parked: bool,
-        /// Which of the parked batches.
-        filter: Filter,
+        /// These of the parked batches instead of the queue.
+        #[serde(default)]
+        parked: Option<Filter>,
         /// Series at the most.
         limit: usize,
     },
@@ -39,10 +38,9 @@ pub enum Command {
     Purge {
         /// The route.
         route: String,
-        /// The parked batches instead of the queue.
-        parked: bool,
-        /// Which of the parked batches.
-        filter: Filter,
+        /// These of the parked batches instead of the queue.
+        #[serde(default)]
+        parked: Option<Filter>,
     },
     /// Puts what one route has, parked batches included, behind what another has.
     Move {
@@ -69,7 +67,9 @@ pub struct Filter {
 #[derive(Debug, Error)]
 pub enum CommandError {
     /// There is nothing of that name.
-    #[error("there is no queue of a route {0} on disk")]
+    #[error(
+        "there is no queue of a route {0} on disk; `promrelay queue list` shows those there are"
+    )]
     NoSuchRoute(String),
     /// The route is at work.
     #[error("route {0} is running: it would go on filling the queue that is to be moved")]

@@ -69,6 +69,7 @@ impl RouteStore {
     pub fn contents(&self) -> Contents {
         Contents {
             queue: self.queue.stats(),
+            max_bytes: Some(self.queue.options().max_bytes).filter(|&bytes| bytes < u64::MAX),
             parked: self.parking.stats(),
         }
     }

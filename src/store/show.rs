@@ -1,4 +1,5 @@
-//! What is in queues and parked batches, for people: an object per series.
+//! What is in queues and parked batches, for people: `{series, more}`, with an object per series,
+//! and whether there are more than were asked for or than fit into one answer.
 //!
 //! ```text
 //! {"labels": {...}, "samples": [[timestamp_ms, value], ...], "histograms": n, "exemplars": n,
@@ -22,12 +23,24 @@ use crate::remote_write::snappy;
 use crate::send::parked::{Parking, ReadError};
 use crate::telemetry::causes;
 
+/// Bytes of the series in one answer, as they are sent: a relay that is asked keeps them in memory
+/// some ten times over until they are told.
+const ANSWER_BYTES: usize = 4 << 20;
+
+/// Series that are shown, within the bounds of an answer.
+struct Shown {
+    series: Vec<Value>,
+    limit: usize,
+    bytes: usize,
+    more: bool,
+}
+
 /// The series in the queue in `directory` that have not been delivered, `limit` at the most. The
 /// queue may be running: what is delivered meanwhile may be shown.
 pub(super) fn queued(directory: &Path, limit: usize) -> io::Result<Value> {
-    let mut shown = Vec::new();
+    let mut shown = Shown::new(limit);
     for inspected in inspect(directory)? {
-        if shown.len() >= limit {
+        if shown.more {
             break;
         }
         let inspected = match inspected {
@@ -42,21 +55,21 @@ pub(super) fn queued(directory: &Path, limit: usize) -> io::Result<Value> {
         let appended_ms = inspected.entry.appended_ms;
         if let Ok(block) = Block::decode(inspected.entry.bytes) {
             let about = [("appendedMs", json!(appended_ms))];
-            add(&mut shown, &block, &about, limit);
+            shown.add(&block, &about);
         }
     }
-    Ok(Value::Array(shown))
+    Ok(shown.json())
 }
 
 /// The series in parked batches, `limit` at the most.
 pub(super) fn parked(parking: &Parking, filter: &Filter, limit: usize) -> Value {
-    let mut shown = Vec::new();
+    let mut shown = Shown::new(limit);
     for name in parking
         .names()
         .into_iter()
         .filter(|&name| filter.matches(name))
     {
-        if shown.len() >= limit {
+        if shown.more {
             break;
         }
         let batch = match parking.read(name) {
@@ -65,7 +78,7 @@ pub(super) fn parked(parking: &Parking, filter: &Filter, limit: usize) -> Value 
             Err(ReadError::Io(error)) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => {
                 let (name, error) = (name.to_string(), causes(&error));
-                shown.push(json!({"unreadable": name, "error": error}));
+                shown.push(json!({"unreadable": name, "error": error}), 0);
                 continue;
             }
         };
@@ -75,22 +88,45 @@ pub(super) fn parked(parking: &Parking, filter: &Filter, limit: usize) -> Value 
             ("status", json!(batch.status)),
             ("words", json!(batch.words)),
         ];
-        add(&mut shown, &batch.block, &about, limit);
+        shown.add(&batch.block, &about);
     }
-    Value::Array(shown)
+    shown.json()
 }
 
-fn add(shown: &mut Vec<Value>, block: &Block, about: &[(&str, Value)], limit: usize) {
-    let raw_len = block.counts.raw_len;
-    let joined = snappy::join(raw_len, std::iter::once(block.elements.as_ref()));
-    let mut buffer = Vec::new();
-    let request = snappy::decompress(&joined, raw_len, &mut buffer).ok();
-    let request = request.and_then(|raw| WriteRequest::decode(raw).ok());
-    for series in request.into_iter().flat_map(|request| request.timeseries) {
-        if shown.len() >= limit {
-            return;
+impl Shown {
+    fn new(limit: usize) -> Self {
+        Self {
+            series: Vec::new(),
+            limit,
+            bytes: 0,
+            more: false,
         }
-        shown.push(show(&series, about));
+    }
+
+    fn add(&mut self, block: &Block, about: &[(&str, Value)]) {
+        let raw_len = block.counts.raw_len;
+        let joined = snappy::join(raw_len, std::iter::once(block.elements.as_ref()));
+        let mut buffer = Vec::new();
+        let request = snappy::decompress(&joined, raw_len, &mut buffer).ok();
+        let request = request.and_then(|raw| WriteRequest::decode(raw).ok());
+        for series in request.into_iter().flat_map(|request| request.timeseries) {
+            if self.more {
+                return;
+            }
+            self.push(show(&series, about), series.encoded_len());
+        }
+    }
+
+    fn push(&mut self, shown: Value, bytes: usize) {
+        self.more = self.series.len() >= self.limit || self.bytes >= ANSWER_BYTES;
+        if !self.more {
+            self.bytes += bytes;
+            self.series.push(shown);
+        }
+    }
+
+    fn json(self) -> Value {
+        json!({"series": self.series, "more": self.more})
     }
 }
 

@@ -28,6 +28,14 @@ pub struct Storage {
 }
 
 impl Storage {
+    /// Whether a directory is one that a relay has had: what is not is to be left alone.
+    ///
+    /// # Errors
+    /// If the directory cannot be read.
+    pub fn is_in(path: &Path) -> io::Result<bool> {
+        Ok(queue::lock_file(path).try_exists()? || !stores(path)?.is_empty())
+    }
+
     /// A directory that nothing else works on; the caller holds its lock.
     #[must_use]
     pub fn stopped(path: PathBuf) -> Self {
@@ -53,7 +61,7 @@ impl Storage {
     /// Carries out a command. What it answers, by command, in samples unless it says otherwise:
     ///
     /// - `list`: an array of [`Listed`];
-    /// - `show`: an array with an object per series, see [`show`];
+    /// - `show`: `{series, more}`, see [`show`];
     /// - `purge`: `{batches, samples}`;
     /// - `replay`: `{batches, samples, unreadable}`, the last in batches;
     /// - `move`: `{batches, samples, parkedBatches, parkedSamples, unreadable}`.
@@ -69,15 +77,10 @@ impl Storage {
             Command::Show {
                 route,
                 parked,
-                filter,
                 limit,
-            } => self.show(&route, parked, filter, limit).await,
+            } => self.show(&route, parked, limit).await,
             Command::Replay { route, filter } => self.replay(&route, &filter).await,
-            Command::Purge {
-                route,
-                parked,
-                filter,
-            } => self.purge(&route, parked, &filter).await,
+            Command::Purge { route, parked } => self.purge(&route, parked).await,
             Command::Move { from, to } => self.move_store(&from, &to).await,
         }
     }
@@ -111,6 +114,7 @@ impl Storage {
             listed.push(Listed {
                 route,
                 running,
+                suspended_by: None,
                 contents,
             });
         }
@@ -122,25 +126,19 @@ impl Storage {
             path: self.path.clone(),
             source,
         };
-        let mut routes: BTreeSet<String> = self.running.keys().cloned().collect();
-        for entry in fs::read_dir(&self.path).map_err(failed)? {
-            let entry = entry.map_err(failed)?;
-            let is_store = is_store(&entry.path());
-            let name = entry.file_name();
-            routes.extend(name.to_str().filter(|_| is_store).and_then(route_name));
-        }
+        let mut routes = stores(&self.path).map_err(failed)?;
+        routes.extend(self.running.keys().cloned());
         Ok(routes)
     }
 
     async fn show(
         &self,
         route: &str,
-        parked: bool,
-        filter: Filter,
+        parked: Option<Filter>,
         limit: usize,
     ) -> Result<Value, CommandError> {
         let directory = self.directory(route)?;
-        let shown = if parked {
+        let shown = if let Some(filter) = parked {
             let store = self.open(route).await?;
             let parking = Arc::clone(&store.parking);
             let shown = spawn_blocking(move || show::parked(&parking, &filter, limit)).await;
@@ -170,15 +168,10 @@ impl Storage {
         }))
     }
 
-    async fn purge(
-        &self,
-        route: &str,
-        parked: bool,
-        filter: &Filter,
-    ) -> Result<Value, CommandError> {
+    async fn purge(&self, route: &str, parked: Option<Filter>) -> Result<Value, CommandError> {
         let store = self.open(route).await?;
-        let purged = if parked {
-            self.purge_parked(&store, filter).await
+        let purged = if let Some(filter) = parked {
+            self.purge_parked(&store, &filter).await
         } else {
             let tally = store.queue.purge().await;
             tally.map_err(|source| self.failed(route, source))
@@ -322,6 +315,18 @@ impl Storage {
         };
         delete().map_err(|source| self.failed(route, source))
     }
+}
+
+/// The routes that have a store in a directory.
+fn stores(path: &Path) -> io::Result<BTreeSet<String>> {
+    let mut routes = BTreeSet::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let is_store = is_store(&entry.path());
+        let name = entry.file_name();
+        routes.extend(name.to_str().filter(|_| is_store).and_then(route_name));
+    }
+    Ok(routes)
 }
 
 /// Whether a directory is a route's: what else lies beside them is nobody's to open or delete.

@@ -2,7 +2,8 @@
 //! Prometheus, the relay, `promrelay sink`.
 //!
 //! Two things stand for a cluster: a list in a file for the `ServiceMonitor`, and addresses on
-//! loopback for the names of services.
+//! loopback for the names of services. What receives is fluentd for chart 2.x and telegraf for 3.x
+//! and 4.x, which takes the paths that the chart's values list, and no other.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -13,35 +14,77 @@ use crate::exposition::Exposition;
 use crate::peers::{Peer, installed};
 use crate::process::eventually;
 
-const FLUENTD: &str = "$(FLUENTD_METRICS_SVC).$(NAMESPACE).svc.cluster.local:9888";
 const SERVICE: &str = "promrelay.sumologic.svc.cluster.local:9201";
 
-fn deployed(file: &str) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sumologic/chart-2");
-    fs::read_to_string(path.join(file)).expect("a file of the repository")
+/// A version of the chart: the directory of its files, and what it calls its receiver.
+struct Chart {
+    directory: &'static str,
+    receiver: &'static str,
 }
 
-/// The one entry of the chart's values, in Prometheus' spelling as the operator writes it.
-fn remote_write(relay: &str) -> String {
-    let values = deployed("values.yml");
-    let (_, list) = values.split_once("remoteWrite:\n").expect("a list");
-    assert_eq!(
-        list.matches("url:").count(),
-        1,
-        "the relay and nothing else"
-    );
-    let keys = [
-        ("remoteTimeout", "remote_timeout"),
-        ("queueConfig", "queue_config"),
-        ("maxShards", "max_shards"),
-        ("maxSamplesPerSend", "max_samples_per_send"),
-        ("retryOnRateLimit", "retry_on_http_429"),
-    ];
-    let list = keys
-        .iter()
-        .fold(list.to_owned(), |list, (from, to)| list.replace(from, to));
-    assert!(list.contains(SERVICE), "it goes to the relay's service");
-    format!("remote_write:\n{}", list.replace(SERVICE, relay))
+const CHART_2: Chart = Chart {
+    directory: "chart-2",
+    receiver: "$(FLUENTD_METRICS_SVC).$(NAMESPACE).svc.cluster.local:9888",
+};
+const CHART_3: Chart = Chart {
+    directory: "chart-3",
+    receiver: "$(METADATA_METRICS_SVC).$(NAMESPACE).svc.cluster.local.:9888",
+};
+const CHART_4: Chart = Chart {
+    directory: "chart-4",
+    ..CHART_3
+};
+
+impl Chart {
+    fn file(&self, name: &str) -> String {
+        let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sumologic");
+        fs::read_to_string(directory.join(self.directory).join(name))
+            .expect("a file of the repository")
+    }
+
+    /// The relay's configuration, with the receiver at `address`.
+    fn promrelay(&self, address: &str) -> String {
+        let file = self.file("promrelay.yml");
+        assert!(file.contains(self.receiver), "routes go to the receiver");
+        file.replace(self.receiver, address)
+    }
+
+    /// The one entry of the chart's values, in Prometheus' spelling as the operator writes it.
+    fn remote_write(&self, relay: &str) -> String {
+        let values = self.file("values.yml");
+        let (_, list) = values.split_once("      remoteWrite:\n").expect("a list");
+        let entry: String = list
+            .lines()
+            .take_while(|line| line.starts_with("        "))
+            .map(|line| format!("{line}\n"))
+            .collect();
+        assert_eq!(
+            entry.matches("url:").count(),
+            1,
+            "the relay and nothing else"
+        );
+        let keys = [
+            ("remoteTimeout", "remote_timeout"),
+            ("queueConfig", "queue_config"),
+            ("maxShards", "max_shards"),
+            ("maxSamplesPerSend", "max_samples_per_send"),
+            ("retryOnRateLimit", "retry_on_http_429"),
+        ];
+        let entry = keys
+            .iter()
+            .fold(entry, |entry, (from, to)| entry.replace(from, to));
+        assert!(entry.contains(SERVICE), "it goes to the relay's service");
+        format!("remote_write:\n{}", entry.replace(SERVICE, relay))
+    }
+
+    /// Whether the receiver takes this path, by the chart's values.
+    fn takes(&self, path: &str) -> bool {
+        let values = self.file("values.yml");
+        match values.split_once("additionalEndpoints:\n") {
+            Some((_, paths)) => paths.lines().any(|line| line.trim() == format!("- {path}")),
+            None => self.receiver.contains("FLUENTD"),
+        }
+    }
 }
 
 /// How many series the sink says that it has got, by path.
@@ -56,8 +99,8 @@ fn arrived(output: &str) -> BTreeMap<String, u64> {
     rows.collect()
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn the_deployed_files_bring_a_windows_node_to_its_two_routes() {
+/// A Windows node's series come to these paths, and these only, in these numbers.
+async fn arrive(chart: Chart, expected: &[(&str, u64)]) {
     if !installed() {
         return;
     }
@@ -70,7 +113,7 @@ async fn the_deployed_files_bring_a_windows_node_to_its_two_routes() {
     let proxy = Peer::promrelay_command("proxy", &exporter).await;
     proxy.answers("/health").await;
     let sink = Peer::promrelay_command("sink", &["--every=1".to_owned()]).await;
-    let relay = Peer::promrelay(&deployed("promrelay.yml").replace(FLUENTD, &sink.address)).await;
+    let relay = Peer::promrelay(&chart.promrelay(&sink.address)).await;
     let targets = tempfile::tempdir().expect("a temporary directory can be made");
     let list = targets.path().join("node-exporter.yml");
     fs::write(&list, format!("- targets: ['{}']\n", proxy.address)).expect("a file is written");
@@ -79,26 +122,46 @@ async fn the_deployed_files_bring_a_windows_node_to_its_two_routes() {
          - job_name: node-exporter\n    \
          file_sd_configs: [{{files: ['{}'], refresh_interval: 1s}}]\n{}",
         list.display(),
-        remote_write(&relay.address)
+        chart.remote_write(&relay.address)
     ))
     .await;
 
-    // The figures are those of the fixture; `up` is what the chart's last route keeps of this job.
-    let expected = [
-        ("/prometheus.metrics", 1),
-        ("/prometheus.metrics.container", 16),
-        ("/prometheus.metrics.node", 81),
-    ];
-    let expected: BTreeMap<_, _> = expected.map(|(path, n)| (path.to_owned(), n)).into();
-    eventually(
-        "every route's series",
-        Duration::from_secs(25),
-        async || (arrived(&sink.output()) == expected).then_some(()),
-    )
+    let expected: BTreeMap<_, _> = expected
+        .iter()
+        .map(|(path, number)| ((*path).to_owned(), *number))
+        .collect();
+    eventually("every route's series", Duration::from_mins(1), async || {
+        (arrived(&sink.output()) == expected).then_some(())
+    })
     .await;
+    for path in expected.keys() {
+        assert!(chart.takes(path), "the receiver does not take {path}");
+    }
 
     drop((prometheus, sink));
     for peer in [relay, proxy] {
         assert!(peer.stop().await.success(), "each ends well");
     }
+}
+
+/// The figures are those of the fixture; `up` is what the chart's last route keeps of this job.
+const BY_GROUP: [(&str, u64); 3] = [
+    ("/prometheus.metrics", 1),
+    ("/prometheus.metrics.container", 16),
+    ("/prometheus.metrics.node", 81),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_for_chart_2_bring_a_windows_node_to_its_two_routes() {
+    arrive(CHART_2, &BY_GROUP).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_for_chart_3_bring_a_windows_node_to_its_two_routes() {
+    arrive(CHART_3, &BY_GROUP).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_files_for_chart_4_bring_a_windows_node_to_the_one_path() {
+    arrive(CHART_4, &[("/prometheus.metrics", 235)]).await;
 }

@@ -8,6 +8,9 @@
 //! ```
 
 use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +21,7 @@ use reqwest::Client;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, interval, timeout};
 
-use crate::peers::Peer;
+use crate::peers::{Peer, promrelay};
 use crate::process::eventually;
 use crate::recorder::{Mood, Recorder};
 use crate::samples::series_text;
@@ -105,12 +108,12 @@ async fn write(url: String, writer: usize, stop: Arc<AtomicBool>, written: Arc<M
     }
 }
 
-fn config(receiver: &Recorder, max_samples: u64) -> String {
+fn config(receiver: &Recorder, max_samples: u64, lanes: u64) -> String {
     let route = |name: &str| {
         format!(
             "  - name: {name}\n    url: {}\n    remote_timeout: 1s\n    queue_config:\n      \
              {{batch_send_deadline: 10ms, max_backoff: 100ms, \
-             max_samples_per_send: {max_samples}}}\n",
+             max_samples_per_send: {max_samples}, max_shards: {lanes}}}\n",
             receiver.url(&format!("/{name}"))
         )
     };
@@ -121,7 +124,8 @@ fn config(receiver: &Recorder, max_samples: u64) -> String {
 
 /// Lets the relay work for a random while, and kills it.
 async fn kill(relay: &mut Peer, receiver: &mut Recorder, round: u64) -> Instant {
-    let mood = match (round + round / 4) % 5 {
+    // Every mood meets every length of life, with and without a reload, in 60 rounds.
+    let mood = match round % 5 {
         0 => Mood::Accept,
         1 => Mood::Slow,
         2 => Mood::Refuse,
@@ -138,7 +142,7 @@ async fn kill(relay: &mut Peer, receiver: &mut Recorder, round: u64) -> Instant 
     drop(timeout(life, std::future::pending::<()>()).await);
     if round.is_multiple_of(3) {
         // In the middle of a reload, or what is left of it.
-        relay.reconfigure(&config(receiver, 100 + round));
+        relay.reconfigure(&config(receiver, 100 + round, 1 + round % 4));
         let reload = Duration::from_millis(rand::random_range(0..20));
         drop(timeout(reload, std::future::pending::<()>()).await);
     }
@@ -175,7 +179,7 @@ async fn whatever_was_acknowledged_survives_every_kill() {
         rounds.parse().expect("PROMRELAY_KILL_ROUNDS is a number")
     });
     let mut receiver = Recorder::start().await;
-    let mut relay = Peer::promrelay(&config(&receiver, 100)).await;
+    let mut relay = Peer::promrelay(&config(&receiver, 100, 4)).await;
     let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::default());
     let mut writers = JoinSet::new();
     for writer in 0..WRITERS {
@@ -216,6 +220,59 @@ async fn whatever_was_acknowledged_survives_every_kill() {
     }
     assert!(relay.stop().await.success());
     receiver.assert_orderly();
+}
+
+/// Puts back what was parked of a route.
+fn replay(route: &str, storage_path: &Path) {
+    let replayed = Command::new(promrelay())
+        .args(["queue", "replay", route, "--storage.path"])
+        .arg(storage_path)
+        .output();
+    let replayed = replayed.expect("the program runs");
+    let said = String::from_utf8_lossy(&replayed.stderr);
+    assert!(replayed.status.success(), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_refused_between_two_kills_is_parked_or_still_queued() {
+    let directory = tempfile::tempdir().expect("a temporary directory can be made");
+    let storage_path = directory.path().join("data");
+    let receiver = Recorder::start().await;
+    receiver.set_mood(Mood::Reject);
+    let mut relay = Peer::promrelay_on(&storage_path, &config(&receiver, 100, 4)).await;
+    let (stop, written) = (Arc::new(AtomicBool::new(false)), Arc::default());
+    let mut writers = JoinSet::new();
+    for writer in 0..WRITERS {
+        let (stop, written) = (Arc::clone(&stop), Arc::clone(&written));
+        writers.spawn(write(relay.url("/api/v1/write"), writer, stop, written));
+    }
+    for _ in 0..10 {
+        let life = Duration::from_millis(rand::random_range(50..600));
+        drop(timeout(life, std::future::pending::<()>()).await);
+        relay.kill_and_restart().await;
+    }
+    stop.store(true, Ordering::Relaxed);
+    writers.join_all().await;
+    let written: Arc<Mutex<Written>> = written;
+    let written = std::mem::take(&mut *written.lock().expect("nobody panics with the lock"));
+    assert!(
+        written.acknowledged.len() > 50,
+        "hardly anything was written"
+    );
+    assert_eq!(receiver.samples("/all").count(), 0, "all was refused");
+    let parked = fs::read_dir(storage_path.join("all/parked"));
+    let parked = parked.expect("batches are parked").count();
+    assert!(parked > 10, "hardly anything was parked: {parked} batches");
+    receiver.set_mood(Mood::Accept);
+    for route in ["all", "half"] {
+        let (what, path) = (format!("all of {route} arrives"), format!("/{route}"));
+        eventually(&what, Duration::from_mins(1), async || {
+            replay(route, &storage_path);
+            (missing(&receiver, &path, &written) == 0).then_some(())
+        })
+        .await;
+    }
+    assert!(relay.stop().await.success());
 }
 
 /// What arrived twice had arrived shortly before a kill, or after it; or it was written twice.

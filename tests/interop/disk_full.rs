@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::{Write as _, stderr};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use promrelay::remote_write::generated::prometheus::{Label, Sample, TimeSeries, WriteRequest};
@@ -11,7 +10,7 @@ use prost::Message as _;
 use tempfile::TempDir;
 
 use crate::peers::Peer;
-use crate::process::{eventually, get};
+use crate::process::{as_root, eventually, get};
 use crate::recorder::{Mood, Recorder};
 
 /// A small file system in memory; unmounted in the end.
@@ -52,15 +51,6 @@ impl Drop for Volume {
         let path = self.directory.path().display().to_string();
         as_root(&["umount", "--lazy", &path]);
     }
-}
-
-/// Runs a command as it is, else with sudo if that asks nothing.
-fn as_root(command: &[&str]) -> bool {
-    let run = |command: &[&str]| {
-        let output = Command::new(command[0]).args(&command[1..]).output();
-        output.is_ok_and(|output| output.status.success())
-    };
-    run(command) || run(&[&["sudo", "-n"], command].concat())
 }
 
 /// A request of about 64 KiB that does not compress.

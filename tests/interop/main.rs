@@ -19,6 +19,7 @@ mod kubernetes;
 mod listener;
 mod neighbour;
 mod outage;
+mod owner;
 mod peers;
 mod process;
 mod receivers;

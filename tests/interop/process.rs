@@ -188,3 +188,12 @@ pub(crate) async fn get(url: &str) -> Option<String> {
     }
     Some(String::from_utf8(body).expect("an answer is UTF-8"))
 }
+
+/// Runs a command as it is, else with sudo if that asks nothing.
+pub(crate) fn as_root(command: &[&str]) -> bool {
+    let run = |command: &[&str]| {
+        let output = Command::new(command[0]).args(&command[1..]).output();
+        output.is_ok_and(|output| output.status.success())
+    };
+    run(command) || run(&[&["sudo", "-n"], command].concat())
+}

@@ -29,6 +29,8 @@ pub(crate) enum Mood {
     Accept,
     /// Keeps nothing and answers 503.
     Refuse,
+    /// Keeps nothing and answers 400.
+    Reject,
     /// Keeps nothing and never answers.
     Hang,
     /// Keeps it and answers 204 a tenth of a second later.
@@ -234,6 +236,7 @@ async fn record(
     match mood {
         Mood::Accept => {}
         Mood::Refuse => return (StatusCode::SERVICE_UNAVAILABLE, "told to refuse".to_owned()),
+        Mood::Reject => return (StatusCode::BAD_REQUEST, "told to reject".to_owned()),
         Mood::Hang => std::future::pending().await,
         Mood::Slow => drop(timeout(SLOW, std::future::pending::<()>()).await),
     }

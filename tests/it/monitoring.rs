@@ -26,11 +26,11 @@ fn exposed() -> BTreeSet<String> {
         .collect()
 }
 
-/// The words of a text that begin as promrelay's metrics do; a recorded series, which has a colon
+/// The words of a text that begin as metrics of a program do; a recorded series, which has a colon
 /// before or after the word, is none.
-fn named(text: &str) -> BTreeSet<&str> {
+fn named<'a>(text: &'a str, program: &str) -> BTreeSet<&'a str> {
     text.split(|char: char| !(char.is_ascii_alphanumeric() || "_:".contains(char)))
-        .filter(|word| word.starts_with("promrelay_") && !word.contains(':'))
+        .filter(|word| word.starts_with(program) && !word.contains(':'))
         .collect()
 }
 
@@ -41,7 +41,7 @@ fn every_metric_that_rules_and_dashboards_name_is_exposed() {
     for entry in fs::read_dir(directory()).unwrap() {
         let path = entry.unwrap().path();
         let text = text(&path);
-        for name in named(&text) {
+        for name in named(&text, "promrelay_") {
             let ends = ["_bucket", "_sum", "_count"];
             let family = ends.iter().find_map(|end| name.strip_suffix(end));
             let is_there =
@@ -51,6 +51,33 @@ fn every_metric_that_rules_and_dashboards_name_is_exposed() {
         }
     }
     assert!(found > 30, "only {found} names were found");
+}
+
+#[test]
+fn every_windows_metric_that_is_named_is_of_some_version_of_the_exporter() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let versions = ["0.16.0", "0.31"]
+        .map(|version| text(&root.join(format!("tests/fixtures/windows_exporter-{version}.prom"))));
+    let exposed: BTreeSet<&str> = versions
+        .iter()
+        .flat_map(|version| named(version, "windows_"))
+        // Of 0.30.0 to 0.30.5 only.
+        .chain(["windows_system_boot_time_timestamp_seconds"])
+        .collect();
+    let mut found = 0;
+    for file in [
+        "recording.yml",
+        "grafana-nodes.json",
+        "sumologic-queries.md",
+    ] {
+        let text = text(&directory().join(file));
+        for name in named(&text, "windows_") {
+            let is_there = exposed.contains(name) || name == "windows_exporter";
+            assert!(is_there, "{file}: no version has {name}");
+            found += 1;
+        }
+    }
+    assert!(found > 10, "only {found} names were found");
 }
 
 #[test]

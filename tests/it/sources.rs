@@ -43,7 +43,10 @@ fn collect(root: &Path, directory: &Path, found: &mut Vec<Source>) {
     for entry in entries {
         let path: PathBuf = entry.expect("a directory entry can be read").path();
         if path.is_dir() {
-            collect(root, &path, found);
+            // Fuzzing has a build directory of its own.
+            if !path.ends_with("target") {
+                collect(root, &path, found);
+            }
         } else if path.extension().is_some_and(|extension| extension == "rs") {
             let text = fs::read_to_string(&path).expect("a source file is UTF-8");
             let relative = path.strip_prefix(root).expect("found below the root");

@@ -62,3 +62,23 @@ fn the_generated_routes_are_those_of_the_chart() {
         assert_eq!(names, ["windows-container", "windows-node"]);
     }
 }
+
+/// The telegraf of charts 3.x and 4.x answers 404 to what is not in its list.
+#[test]
+fn values_list_every_path_that_the_routes_take() {
+    for chart in ["sumologic/chart-3", "sumologic/chart-4"] {
+        let values = repository_file(&format!("config/{chart}/values.yml"));
+        let (_, listed) = values
+            .split_once("additionalEndpoints:\n")
+            .expect("a list of paths");
+        let listed: Vec<_> = listed
+            .lines()
+            .map(|line| line.trim().trim_start_matches("- "))
+            .collect();
+        for route in deployed(chart).routes {
+            let url = route.send.url;
+            let (_, path) = url.as_str().split_once(":9888").expect("a port");
+            assert!(listed.contains(&path), "{chart}: {path} is not listed");
+        }
+    }
+}

@@ -17,12 +17,13 @@ fn every_foreign_key_is_named_where_it_stands() {
                 }
                 "Global" => format!("{entry}}}]\nglobal: {{{key}: [1]}}\n"),
                 "RemoteWrite" => format!("{entry}, {key}: [1]}}]\n"),
+                "Storage" => format!("{entry}}}]\nstorage: {{{key}: [1]}}\n"),
+                "Queue" => format!("{entry}, queue: {{{key}: [1]}}}}]\n"),
                 "QueueConfig" => format!("{entry}, queue_config: {{{key}: [1]}}}}]\n"),
                 "BasicAuth" => format!("{entry}, basic_auth: {{{key}: [1]}}}}]\n"),
                 "Authorization" => {
                     format!("{entry}, authorization: {{credentials: c, {key}: [1]}}}}]\n")
                 }
-                "ClientBasicAuth" => format!("{entry}}}]\n{job}, basic_auth: {{{key}: [1]}}}}]\n"),
                 "OAuth2" => format!("{entry}}}]\n{job}, {oauth2}, {key}: [1]}}}}]\n"),
                 "TlsConfig" => format!("{entry}}}]\n{job}, tls_config: {{{key}: [1]}}}}]\n"),
                 other => panic!("no place for the keys of {other}"),

@@ -150,6 +150,20 @@ fn secrets_are_not_shown() {
 }
 
 #[test]
+fn every_queue_heeds_what_must_stay_free_on_the_volume() {
+    let config = accepted(
+        "storage: {min_free_bytes: 5GiB}\nremote_write:\n  - url: http://a/b\n  \
+         - url: http://a/c\n    queue: {max_bytes: 3GiB}\n",
+    );
+    let heeded: Vec<_> = config
+        .routes
+        .iter()
+        .map(|route| route.queue.min_free_bytes)
+        .collect();
+    assert_eq!(heeded, [5 << 30, 5 << 30]);
+}
+
+#[test]
 fn a_route_takes_from_queue_what_it_does_not_say() {
     let config = accepted(
         "queue: {max_bytes: 2GiB, on_full: drop_oldest, max_age: 1h}\nremote_write:\n  \

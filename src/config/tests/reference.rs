@@ -4,10 +4,12 @@ use serde::de::{self, Deserialize, Deserializer, Visitor};
 use serde::forward_to_deserialize_any;
 
 use super::{accepted, repository_file};
-use crate::config::file::{Authorization, BasicAuth, File, Global, Queue, RemoteWrite};
+use crate::config::file::{File, Global, Queue, RemoteWrite, Storage};
 use crate::config::yaml::{self, Content, Node};
 use crate::discovery;
-use crate::http::client::BesideClient as _;
+use crate::http::client::{
+    Authorization, BasicAuth, BesideClient as _, ClientConfig, HeaderValues, OAuth2, TlsConfig,
+};
 use crate::receive;
 use crate::relabel::RuleConfig;
 use crate::scrape::ScrapeConfig;
@@ -107,13 +109,24 @@ fn the_reference_has_every_key_and_no_other() {
     };
     has("", known::<File>());
     has("global", known::<Global>());
-    has("remote_write/0", known::<RemoteWrite>());
+    let own = known::<RemoteWrite>();
+    assert_eq!(
+        [&own[..], &ClientConfig::KEYS].concat().len(),
+        RemoteWrite::KEYS.len()
+    );
+    has("remote_write/0", RemoteWrite::KEYS.to_vec());
     has(
         "remote_write/0/write_relabel_configs/0",
         known::<RuleConfig>(),
     );
     has("remote_write/0/basic_auth", known::<BasicAuth>());
     has("remote_write/0/authorization", known::<Authorization>());
+    has("remote_write/0/oauth2", known::<OAuth2>());
+    has("remote_write/0/tls_config", known::<TlsConfig>());
+    has(
+        "remote_write/0/http_headers/X-Name",
+        known::<HeaderValues>(),
+    );
     has("remote_write/0/queue_config", known::<QueueConfig>());
     has("remote_write/0/metadata_config", known::<MetadataConfig>());
     has("remote_write/0/on_rejection", known::<RejectionConfig>());
@@ -129,6 +142,7 @@ fn the_reference_has_every_key_and_no_other() {
         known::<discovery::FileConfig>(),
     );
     has("queue", known::<Queue>());
+    has("storage", known::<Storage>());
     has("receive", known::<receive::Config>());
 }
 
@@ -141,10 +155,12 @@ fn the_reference_loads_and_states_the_defaults() {
     let mut compared = 0;
     for path in [
         "queue",
+        "storage",
         "receive",
         "remote_write/0/remote_timeout",
         "remote_write/0/headers",
         "remote_write/0/follow_redirects",
+        "remote_write/0/enable_http2",
         "remote_write/0/protobuf_message",
         "remote_write/0/queue_config",
         "remote_write/0/metadata_config",
@@ -153,7 +169,7 @@ fn the_reference_loads_and_states_the_defaults() {
     ] {
         compared += compare(path, at(&reference, path), at(&defaults, path));
     }
-    assert!(compared >= 34, "{compared}");
+    assert!(compared >= 35, "{compared}");
 }
 
 /// Compares what is stated with what is in force, and says how many values that were.

@@ -216,6 +216,7 @@ impl<'a> Parser<'a> {
             labels: &self.labels,
             exemplars: &row.exemplars,
             exposed: &self.exposed,
+            is_known: false,
             value: normal(row.value.unwrap_or_default()),
             timestamp_ms: Some(source.timestamp_ms).filter(|&timestamp| timestamp != 0),
             start_timestamp_ms: self.start_timestamp_ms,

@@ -11,7 +11,7 @@ use crate::settings::{HttpUrl, Secret};
 /// How requests of a component are made: credentials, TLS, proxies, redirects.
 ///
 /// Its keys stand beside the keys of whoever has such a client; see [`super::WithClient`].
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ClientConfig {
     /// A user's name and password.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -54,7 +54,7 @@ pub struct ClientConfig {
 
 /// `basic_auth`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default, rename = "ClientBasicAuth")]
+#[serde(deny_unknown_fields, default)]
 pub struct BasicAuth {
     /// The user's name.
     #[serde(skip_serializing_if = "String::is_empty")]
@@ -86,7 +86,7 @@ pub struct Authorization {
 }
 
 /// `oauth2`, with the grant of client credentials.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct OAuth2 {
     /// Who asks.
@@ -102,9 +102,9 @@ pub struct OAuth2 {
     pub scopes: Vec<String>,
     /// Who gives tokens.
     pub token_url: Option<HttpUrl>,
-    /// More of the request for a token.
+    /// More of the request for a token. Prometheus shows it; some servers want a password here.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub endpoint_params: BTreeMap<String, String>,
+    pub endpoint_params: BTreeMap<String, Secret>,
     /// Certificates of the connection to who gives tokens.
     #[serde(skip_serializing_if = "TlsConfig::is_default")]
     pub tls_config: TlsConfig,
@@ -265,7 +265,8 @@ impl ClientConfig {
 
     /// The same with the old `bearer_token` in the form of today, and names of files that begin at
     /// `base`.
-    pub(super) fn resolved(mut self, base: &Path) -> Self {
+    #[must_use]
+    pub fn resolved(mut self, base: &Path) -> Self {
         if self.bearer_token.is_some() || self.bearer_token_file.is_some() {
             self.authorization = Some(Authorization {
                 credentials: self.bearer_token.take(),

@@ -19,7 +19,7 @@ use super::config::ClientConfig;
 ///
 /// A scrape config: `type ScrapeConfig = WithClient<OwnKeys>`, with the fields that Prometheus has
 /// beside the client's in `OwnKeys`. The names of the client's own types in tables of keys are
-/// `ClientBasicAuth`, `Authorization`, `OAuth2`, `TlsConfig` and `HeaderValues`.
+/// `BasicAuth`, `Authorization`, `OAuth2`, `TlsConfig` and `HeaderValues`.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct WithClient<T> {
     /// The keys beside the client's.
@@ -35,6 +35,12 @@ pub trait BesideClient {
     /// The type's keys and the client's: `&beside_client(["url", "refresh_interval"])`, with as
     /// many as there are of both.
     const KEYS: &'static [&'static str];
+
+    /// What the client's keys are where nothing is written.
+    #[must_use]
+    fn client() -> ClientConfig {
+        ClientConfig::default()
+    }
 
     /// Says what does not go together with the client's configuration, if anything does.
     ///
@@ -85,7 +91,7 @@ impl<'de, T: Deserialize<'de> + BesideClient> de::Visitor<'de> for Visitor<T> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<WithClient<T>, A::Error> {
-        let mut client = ClientConfig::default();
+        let mut client = T::client();
         let rest = Rest {
             map,
             client: &mut client,
@@ -93,6 +99,7 @@ impl<'de, T: Deserialize<'de> + BesideClient> de::Visitor<'de> for Visitor<T> {
         let own = T::deserialize(MapAccessDeserializer::new(rest))?;
         client
             .check()
+            .map_err(|mistake| mistake.to_string())
             .and_then(|()| own.check(&client))
             .map_err(de::Error::custom)?;
         Ok(WithClient { own, client })
@@ -128,11 +135,12 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for Rest<'_, A> {
 impl<T: Serialize> Serialize for WithClient<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::Error as _;
-        let own = serde_json::to_value(&self.own).map_err(S::Error::custom)?;
-        let client = serde_json::to_value(&self.client).map_err(S::Error::custom)?;
+        // This keeps the order of keys.
+        let own = serde_yaml::to_value(&self.own).map_err(S::Error::custom)?;
+        let client = serde_yaml::to_value(&self.client).map_err(S::Error::custom)?;
         let mut map = serializer.serialize_map(None)?;
         for part in [&own, &client] {
-            for (key, value) in part.as_object().into_iter().flatten() {
+            for (key, value) in part.as_mapping().into_iter().flatten() {
                 map.serialize_entry(key, value)?;
             }
         }

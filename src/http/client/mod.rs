@@ -1,9 +1,13 @@
 //! The HTTP client of whoever fetches something: Prometheus' `HTTPClientConfig`.
 //!
 //! Secrets and certificates are in the configuration or in files; the files are looked at again at
-//! most once a second, so that what is rotated needs no reload. Credentials stay with the host that
-//! a request was made for: redirects to others go without them, and so do redirects from https to
-//! http. Nothing of a secret gets into errors, logs or the status pages.
+//! most once a second, so that what is rotated needs no reload. Nothing of a secret gets into errors,
+//! logs or the status pages.
+//!
+//! Credentials stay with the host that a request was made for, as in Go: a redirect to another, or
+//! from https to http, goes on without them, and so does everything after it. What is posted is not
+//! redirected there at all if there are credentials: without the header that names a tenant, another
+//! tenant would get the data.
 //!
 //! One thing is not as in Prometheus: `server_name` is the name that the certificate must have, but
 //! the name that the server is asked for (SNI) remains the URL's host.
@@ -13,6 +17,7 @@ mod config;
 mod credentials;
 mod inline;
 mod oauth2;
+mod redact;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -24,15 +29,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::header::{AUTHORIZATION, LOCATION, USER_AGENT};
-use http::{HeaderMap, HeaderValue, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use reqwest::Response;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 use url::Url;
 
-pub use check::is_reserved;
+pub use check::{Mistake, is_reserved};
 pub use config::{
     Authorization, BasicAuth, ClientConfig, HeaderValues, OAuth2, TlsConfig, TlsVersion,
 };
@@ -41,9 +47,10 @@ pub use oauth2::TokenError;
 pub use tls::TlsError;
 pub use transport::BuildError;
 
+use crate::settings::HttpUrl;
 use credentials::Headers;
 use oauth2::Tokens;
-use transport::Transport;
+use transport::{IDLE, Transport};
 
 /// Redirects that are followed, as in Go.
 const MAX_REDIRECTS: usize = 10;
@@ -109,16 +116,24 @@ impl ClientConfig {
     /// If keys exclude each other, or certificates cannot be read or used. Secrets are read when
     /// they are needed.
     pub fn build(&self, base_directory: &Path) -> Result<Client, BuildError> {
+        self.build_for(base_directory, IDLE)
+    }
+
+    /// The same, for servers that give up a connection which is `idle` for longer.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn build_for(&self, base_directory: &Path, idle: Duration) -> Result<Client, BuildError> {
         self.check().map_err(BuildError::Config)?;
         let config = self.clone().resolved(base_directory);
         let tokens = match &config.oauth2 {
             Some(oauth2) => Some(Tokens::new(
                 oauth2.clone(),
-                Transport::new(oauth2.client())?,
+                Transport::new(oauth2.client(), IDLE)?,
             )),
             None => None,
         };
-        let transport = Transport::new(config.clone())?;
+        let transport = Transport::new(config.clone(), idle)?;
         let headers = Mutex::default();
         let shared = Arc::new(Shared {
             config,
@@ -141,29 +156,66 @@ impl Client {
     /// # Cancel safety
     /// Dropping the future closes the connection that it used.
     pub async fn get(&self, url: &str, headers: HeaderMap) -> Result<Response, RequestError> {
+        let (method, body) = (Method::GET, Bytes::new());
+        let request = Request {
+            method,
+            headers,
+            body,
+        };
+        self.send(parse(url)?, request).await
+    }
+
+    /// Posts `body` to `url`, otherwise like [`Self::get`]. Of redirects those are followed after
+    /// which it is still posted (307 and 308); others are the answer, and so is one to where the
+    /// credentials must not go.
+    ///
+    /// # Errors
+    /// As above.
+    ///
+    /// # Cancel safety
+    /// As above; the server may have got all of it.
+    pub async fn post(
+        &self,
+        url: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<Response, RequestError> {
+        let request = Request {
+            method: Method::POST,
+            headers,
+            body,
+        };
+        self.send(parse(url)?, request).await
+    }
+
+    async fn send(&self, first: Url, request: Request) -> Result<Response, RequestError> {
         let mut own = self.headers().await?;
         if let Some(tokens) = &self.shared.tokens {
             own.secret.insert(AUTHORIZATION, tokens.header().await?);
         }
         let client = self.shared.transport.client().await?;
-        let first = parse(url)?;
-        let mut url = first.clone();
+        let in_url = !first.username().is_empty() || first.password().is_some();
+        let has_secrets = in_url || !own.secret.is_empty();
+        let (mut url, mut at_home) = (first.clone(), true);
         for _ in 0..=MAX_REDIRECTS {
-            let mut all = headers.clone();
-            append(&mut all, &own.open);
-            if stays(&first, &url) {
-                append(&mut all, &own.secret);
+            let mut headers = request.headers.clone();
+            append(&mut headers, &own.open);
+            if at_home {
+                append(&mut headers, &own.secret);
             }
             let agent = concat!("promrelay/", env!("CARGO_PKG_VERSION"));
-            all.entry(USER_AGENT)
+            headers
+                .entry(USER_AGENT)
                 .or_insert(HeaderValue::from_static(agent));
-            let sent = client.get(url.clone()).headers(all).send().await;
-            let response = sent.map_err(RequestError::send)?;
-            let target = response.headers().get(LOCATION);
-            if !self.shared.config.follow_redirects || !is_redirect(response.status()) {
+            let sent = client
+                .request(request.method.clone(), url.clone())
+                .headers(headers)
+                .body(request.body.clone());
+            let response = sent.send().await.map_err(RequestError::send)?;
+            if !self.shared.config.follow_redirects || !request.goes_on(response.status()) {
                 return Ok(response);
             }
-            let Some(target) = target else {
+            let Some(target) = response.headers().get(LOCATION) else {
                 return Ok(response);
             };
             let joined = target
@@ -171,8 +223,31 @@ impl Client {
                 .ok()
                 .and_then(|target| url.join(target).ok());
             url = parse(joined.ok_or(RequestError::Url)?.as_str())?;
+            at_home &= stays(&first, &url);
+            if !at_home && has_secrets && request.method == Method::POST {
+                return Ok(response);
+            }
         }
         Err(RequestError::Redirects)
+    }
+
+    /// `words` of the server at `url`, without what this client showed it last.
+    pub async fn redact(&self, url: &str, words: &str) -> String {
+        let known = self.shared.headers.lock().await;
+        let known = known.as_ref().map(|(_, headers)| headers.secret.clone());
+        let token = match &self.shared.tokens {
+            Some(tokens) => tokens.known().await,
+            None => None,
+        };
+        let config = &self.shared.config;
+        let of_proxy = config.proxy_connect_header.values().flatten();
+        let of_proxy = of_proxy.map(|secret| credentials::value(secret.reveal()));
+        let of_proxy: Vec<_> = of_proxy.filter_map(Result::ok).collect();
+        let own = known.iter().flat_map(HeaderMap::values);
+        let proxy = config.proxy_url.as_ref().map(HttpUrl::as_str);
+        let urls = [Some(url), proxy].into_iter().flatten();
+        let urls = urls.filter_map(|url| Url::parse(url).ok());
+        redact::redact(words, own.chain(&token).chain(&of_proxy), urls)
     }
 
     async fn headers(&self) -> Result<Headers, RequestError> {
@@ -195,6 +270,25 @@ impl fmt::Debug for Client {
     }
 }
 
+/// A request, but for what the configuration adds.
+struct Request {
+    method: Method,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Request {
+    /// Whether an answer with `status` redirects to where this same request can go.
+    fn goes_on(&self, status: StatusCode) -> bool {
+        match status.as_u16() {
+            307 | 308 => true,
+            // A POST would go on as a GET, without its body.
+            301..=303 => self.method == Method::GET,
+            _ => false,
+        }
+    }
+}
+
 fn append(all: &mut HeaderMap, more: &HeaderMap) {
     for (name, value) in more {
         all.append(name, value.clone());
@@ -212,8 +306,4 @@ fn parse(url: &str) -> Result<Url, RequestError> {
 /// Whether a redirect from `first` to `url` may have the credentials.
 fn stays(first: &Url, url: &Url) -> bool {
     first.host_str() == url.host_str() && (first.scheme() == "http" || url.scheme() == "https")
-}
-
-fn is_redirect(status: StatusCode) -> bool {
-    matches!(status.as_u16(), 301 | 302 | 303 | 307 | 308)
 }

@@ -125,6 +125,12 @@ impl Tokens {
         Ok(header)
     }
 
+    /// The header with the token that there is.
+    pub(super) async fn known(&self) -> Option<HeaderValue> {
+        let state = self.state.lock().await;
+        state.token.as_ref().map(|token| token.header.clone())
+    }
+
     async fn ask(&self, secret: &str, in_body: bool) -> Result<Answer, TokenError> {
         match timeout(PATIENCE, self.ask_patiently(secret, in_body)).await {
             Ok(answer) => answer,
@@ -172,7 +178,8 @@ impl Tokens {
         if !self.config.scopes.is_empty() {
             form.append_pair("scope", &self.config.scopes.join(" "));
         }
-        form.extend_pairs(&self.config.endpoint_params);
+        let params = self.config.endpoint_params.iter();
+        form.extend_pairs(params.map(|(name, value)| (name, value.reveal())));
         if let Some(secret) = secret {
             form.append_pair("client_id", &self.config.client_id);
             form.append_pair("client_secret", secret);

@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 use tracing::warn;
 
+use super::check::Mistake;
 use super::config::ClientConfig;
 use super::tls::{Material, TlsError};
 use super::{FRESH, RequestError, credentials};
@@ -18,16 +19,16 @@ use crate::telemetry::causes;
 /// How long connecting may take, TLS included.
 const CONNECT: Duration = Duration::from_secs(30);
 /// How long a connection may idle, as in Prometheus: longer than most intervals.
-const IDLE: Duration = Duration::from_mins(5);
-/// Idle connections to one host that are kept.
-const IDLE_PER_HOST: usize = 16;
+pub(super) const IDLE: Duration = Duration::from_mins(5);
+/// Idle connections to one host that are kept: as many as a route can have lanes.
+const IDLE_PER_HOST: usize = 64;
 
 /// Why a client cannot be set up.
 #[derive(Debug, Error)]
 pub enum BuildError {
     /// Keys exclude each other; the text says which.
     #[error("{0}")]
-    Config(String),
+    Config(Mistake),
     /// Certificates.
     #[error("cannot set up TLS")]
     Tls(#[from] TlsError),
@@ -36,9 +37,18 @@ pub enum BuildError {
     Client(#[source] reqwest::Error),
 }
 
+impl BuildError {
+    /// A proxy's URL can have a password in it.
+    fn client(error: reqwest::Error) -> Self {
+        Self::Client(error.without_url())
+    }
+}
+
 /// Makes connections as a configuration says.
 pub(super) struct Transport {
     config: ClientConfig,
+    /// How long a connection may idle.
+    idle: Duration,
     state: Mutex<State>,
 }
 
@@ -50,14 +60,18 @@ struct State {
 }
 
 impl Transport {
-    pub(super) fn new(config: ClientConfig) -> Result<Self, BuildError> {
+    pub(super) fn new(config: ClientConfig, idle: Duration) -> Result<Self, BuildError> {
         let material = Material::read(&config.tls_config)?;
         let state = Mutex::new(State {
-            client: build(&config, &material)?,
+            client: build(&config, &material, idle)?,
             read: Instant::now(),
             hash: material.hash(),
         });
-        Ok(Self { config, state })
+        Ok(Self {
+            config,
+            idle,
+            state,
+        })
     }
 
     /// The client, made anew if its certificates' files have changed. Files that changed and are
@@ -70,12 +84,12 @@ impl Transport {
             return Ok(state.client.clone());
         }
         let config = self.config.clone();
-        let before = state.hash;
+        let (before, idle) = (state.hash, self.idle);
         let look = tokio::task::spawn_blocking(move || {
             let material = Material::read(&config.tls_config)?;
             let hash = material.hash();
             let changed = hash != before;
-            let client = changed.then(|| build(&config, &material));
+            let client = changed.then(|| build(&config, &material, idle));
             Ok::<_, TlsError>((hash, client))
         });
         state.read = Instant::now();
@@ -102,7 +116,11 @@ impl Transport {
     }
 }
 
-fn build(config: &ClientConfig, material: &Material) -> Result<reqwest::Client, BuildError> {
+fn build(
+    config: &ClientConfig,
+    material: &Material,
+    idle: Duration,
+) -> Result<reqwest::Client, BuildError> {
     let mut tls = material.client(&config.tls_config)?;
     tls.alpn_protocols = if config.enable_http2 {
         vec![b"h2".to_vec(), b"http/1.1".to_vec()]
@@ -112,7 +130,7 @@ fn build(config: &ClientConfig, material: &Material) -> Result<reqwest::Client, 
     let mut builder = reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
         .connect_timeout(CONNECT)
-        .pool_idle_timeout(IDLE)
+        .pool_idle_timeout(idle)
         .pool_max_idle_per_host(IDLE_PER_HOST)
         .redirect(Policy::none());
     if !config.enable_http2 {
@@ -124,8 +142,10 @@ fn build(config: &ClientConfig, material: &Material) -> Result<reqwest::Client, 
     if let Some(url) = &config.proxy_url {
         let mut headers = HeaderMap::new();
         for (name, values) in &config.proxy_connect_header {
-            let invalid =
-                |_| BuildError::Config("`proxy_connect_header` cannot be sent".to_owned());
+            let invalid = |_| {
+                let mistake = Mistake::new("proxy_connect_header", "it cannot be sent");
+                BuildError::Config(mistake)
+            };
             let name = HeaderName::try_from(name).map_err(invalid)?;
             for secret in values {
                 if let Ok(value) = credentials::value(secret.reveal()) {
@@ -133,11 +153,11 @@ fn build(config: &ClientConfig, material: &Material) -> Result<reqwest::Client, 
                 }
             }
         }
-        let mut proxy = Proxy::all(url.as_str()).map_err(BuildError::Client)?;
+        let mut proxy = Proxy::all(url.as_str()).map_err(BuildError::client)?;
         if !headers.is_empty() {
             proxy = proxy.headers(headers);
         }
         builder = builder.proxy(proxy.no_proxy(NoProxy::from_string(&config.no_proxy)));
     }
-    builder.build().map_err(BuildError::Client)
+    builder.build().map_err(BuildError::client)
 }

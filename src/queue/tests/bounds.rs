@@ -244,6 +244,8 @@ async fn a_volume_with_little_space_left_is_spared() {
         queue.reserve(1),
         Err(ReserveError::DiskLow { .. })
     ));
+    assert!(queue.stats().disk_full);
     queue.set_options(small());
+    assert!(!queue.stats().disk_full);
     drop(queue.reserve(1).unwrap());
 }

@@ -87,12 +87,29 @@ async fn a_damaged_header_costs_nothing_while_another_segment_tells_the_salt() {
 }
 
 #[tokio::test]
-async fn a_queue_whose_only_header_is_damaged_is_set_aside_and_opens() {
+async fn a_damaged_header_of_the_only_segment_costs_nothing() {
+    for byte in 0..32 {
+        let directory = tempfile::tempdir().unwrap();
+        let (queue, _) = open(directory.path(), small());
+        append_all(&queue, 0..3).await;
+        queue.close().await.unwrap();
+        flip(&segments(directory.path())[0], byte, 1);
+        let (queue, recovery) = open(directory.path(), small());
+        assert_eq!((recovery.corrupt_regions, recovery.queued.records), (1, 3));
+        append(&queue, 0, 3, 20).await;
+        let found = ids(&read_through(&mut queue.reader(), 3).await);
+        assert_eq!(found, [0, 1, 2, 3]);
+    }
+}
+
+#[tokio::test]
+async fn a_segment_whose_header_and_first_record_are_damaged_is_set_aside() {
     let directory = tempfile::tempdir().unwrap();
     let (queue, _) = open(directory.path(), small());
     append_all(&queue, 0..3).await;
     queue.close().await.unwrap();
     flip(&segments(directory.path())[0], 13, 1);
+    flip(&segments(directory.path())[0], record_at(0) + 50, 1);
     let (queue, recovery) = open(directory.path(), small());
     assert_eq!((recovery.corrupt_regions, recovery.queued.records), (1, 0));
     assert!(
@@ -186,4 +203,39 @@ async fn inspect_lists_what_is_there_and_changes_nothing() {
     let mut left = fs::read_dir(directory.path()).unwrap();
     assert_eq!(left.next().unwrap().unwrap().file_name(), "notes");
     assert!(left.next().is_none(), "all else was the queue's");
+}
+
+/// Says that a file is of version 2, wherever its checksum is.
+fn raise_version(path: &Path, checked_bytes: usize) {
+    let mut bytes = fs::read(path).unwrap();
+    bytes[8] = 2;
+    let checksum = crc32fast::hash(&bytes[..checked_bytes]);
+    bytes[checked_bytes..checked_bytes + 4].copy_from_slice(&checksum.to_le_bytes());
+    fs::write(path, bytes).unwrap();
+}
+
+#[tokio::test]
+async fn what_a_newer_version_wrote_is_refused_and_not_touched() {
+    let original = tempfile::tempdir().unwrap();
+    make(original.path()).await;
+    let (queue, _) = open(original.path(), small());
+    let first = next(&mut queue.reader()).await;
+    queue.acknowledge(0, first.position);
+    queue.close().await.unwrap();
+    let progress_bytes = fs::read(original.path().join("progress")).unwrap().len();
+    for (file, checked_bytes) in [
+        (segments(original.path())[1].clone(), 28),
+        (original.path().join("progress"), progress_bytes - 4),
+    ] {
+        let copy = tempfile::tempdir().unwrap();
+        copy_files(original.path(), copy.path());
+        let file = copy.path().join(file.file_name().unwrap());
+        raise_version(&file, checked_bytes);
+        let written = fs::read(&file).unwrap();
+        let refused = Queue::open(copy.path(), small()).unwrap_err();
+        let told = std::error::Error::source(&refused).unwrap().to_string();
+        assert!(told.contains("is in version 2 of"), "{told}");
+        assert_eq!(fs::read(&file).unwrap(), written);
+        assert_eq!(segments(copy.path()).len(), segments(original.path()).len());
+    }
 }

@@ -199,3 +199,29 @@ async fn a_disk_that_is_full_from_the_start_does_not_keep_a_queue_from_opening()
     append_all(&queue, 0..3).await;
     assert_eq!(ids(&read_through(&mut queue.reader(), 2).await), [0, 1, 2]);
 }
+
+#[tokio::test]
+async fn progress_that_could_not_be_saved_is_saved_when_the_disk_is_well_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), Options::default());
+    append_all(&queue, 0..5).await;
+    // Nothing can be written where a directory is.
+    let in_the_way = directory.path().join("progress.new");
+    fs::create_dir(&in_the_way).unwrap();
+    let mut reader = queue.reader();
+    let last = read_through(&mut reader, 4).await.pop().unwrap();
+    queue.acknowledge(0, last.position);
+    let saved = || progress::Progress::load(directory.path()).unwrap();
+    let purged = queue.purge().await;
+    assert!(purged.is_err(), "the save has failed");
+    assert_eq!(saved(), None);
+    fs::remove_dir(&in_the_way).unwrap();
+    eventually("progress is saved by itself", || saved().is_some()).await;
+    // A queue that is closed does not wait for a disk that never gets well.
+    fs::create_dir(&in_the_way).unwrap();
+    append(&queue, 0, 5, 20).await;
+    let last = read_through(&mut reader, 5).await.pop().unwrap();
+    queue.acknowledge(0, last.position);
+    let closed = timeout(Duration::from_secs(10), queue.close()).await;
+    assert_eq!(closed, Ok(Ok(())));
+}

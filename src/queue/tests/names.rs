@@ -17,6 +17,10 @@ fn names_are_escaped() {
         ("con", "%63on"),
         ("lpt1.x", "%6cpt1.x"),
         ("com", "com"),
+        ("lock", "%6cock"),
+        ("api", "%61pi"),
+        ("api.new", "%61pi.new"),
+        ("api.v1", "api.v1"),
         ("100%", "100%25"),
         ("é", "%c3%a9"),
         ("", "%"),
@@ -24,7 +28,9 @@ fn names_are_escaped() {
         assert_eq!(directory_name(route), directory);
         assert_eq!(route_name(directory).as_deref(), Some(route));
     }
-    for directory in ["Node", "%4Eode", "%6eode", "a%", "a%2", "%ff", "con", "%+1"] {
+    for directory in [
+        "Node", "%4Eode", "%6eode", "a%", "a%2", "%ff", "con", "%+1", "lock",
+    ] {
         assert_eq!(route_name(directory), None, "{directory}");
     }
 }

@@ -52,6 +52,52 @@ async fn concurrent_appends_share_syncs_and_all_arrive_in_order() {
 }
 
 #[tokio::test]
+async fn patient_appends_wait_for_one_sync_and_go_with_a_hurried_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), Options::default());
+    let patient = |id: u64, patience| {
+        let bytes = payload(id, 30);
+        let record = Record {
+            stream: 0,
+            weight: 1,
+            appended_ms: 0,
+            bytes: &bytes,
+        };
+        let reservation = queue.reserve(Queue::stored_size(bytes.len())).unwrap();
+        queue.append_within(reservation, &[record], patience)
+    };
+    // Nobody comes: they are written when their time has come, and not before.
+    let began = tokio::time::Instant::now();
+    let waited: Vec<_> = (0..50)
+        .map(|id| patient(id, Duration::from_millis(200)))
+        .collect();
+    let syncs = queue.stats().syncs;
+    for receipt in waited {
+        receipt.durable().await.unwrap();
+    }
+    assert!(began.elapsed() >= Duration::from_millis(200));
+    assert!(queue.stats().syncs <= syncs + 1, "each was synced alone");
+    // Somebody is in a hurry: they go along, in order. The wait would be longer than the test's.
+    let waited: Vec<_> = (50..60)
+        .map(|id| patient(id, Duration::from_hours(1)))
+        .collect();
+    append(&queue, 0, 60, 30).await;
+    for receipt in waited {
+        timeout(Duration::from_secs(20), receipt.durable())
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    // So do they when the queue is closed.
+    let last = patient(61, Duration::from_hours(1));
+    queue.close().await.unwrap();
+    last.durable().await.unwrap();
+    let (queue, _) = open(directory.path(), Options::default());
+    let entries = read_through(&mut queue.reader(), 61).await;
+    assert_eq!(ids(&entries), (0..62).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn one_append_is_never_split_between_segments() {
     let directory = tempfile::tempdir().unwrap();
     let (queue, _) = open(directory.path(), small());

@@ -54,7 +54,11 @@ pub fn count(request: &[u8]) -> Result<Counts, WireError> {
             counts.series += 1;
             let mut fields = Fields::new(series);
             while let Some(field) = fields.next_field()? {
-                counts.samples += u64::from(matches!(field.number, SAMPLES | HISTOGRAMS));
+                let is_sample = matches!(
+                    (field.number, field.value),
+                    (SAMPLES | HISTOGRAMS, Value::Bytes(_))
+                );
+                counts.samples += u64::from(is_sample);
             }
         }
     }

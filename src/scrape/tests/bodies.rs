@@ -7,10 +7,13 @@ use prost::Message as _;
 
 use super::job;
 use crate::exposition::{Entry, text};
-use crate::model::LabelSet;
+use crate::model::{Label, LabelSet};
 use crate::relabel::{Rules, Scratch};
 use crate::remote_write::generated::prometheus::WriteRequest;
-use crate::scrape::cache::{Cache, Kind, Known, Occurrence, Spelling, Success, Told, hash_labels};
+use crate::remote_write::v1::encode_labels;
+use crate::scrape::blocks::{Block, Blocks};
+use crate::scrape::cache::{Cache, Known, Occurrence, Slot, Spelling, Success, Told, hash_labels};
+use crate::scrape::encode::Kind;
 use crate::scrape::error::ScrapeError;
 use crate::scrape::label::label;
 use crate::scrape::metadata::{Book, Due, Family};
@@ -104,17 +107,18 @@ impl Play {
         cache.begin();
         for name in series {
             let spelling = Spelling::of(name.as_bytes());
-            if let Known::New = cache.look_up(spelling) {
+            let slot = match cache.look_up(spelling) {
+                Known::Series(slot, _) => slot,
                 // What stands behind a colon is how the target spells it; the labels are the same.
-                let labels = name.split(':').next().unwrap().as_bytes();
-                cache.add_series(spelling, labels, hash_labels(labels));
-            }
-            cache.track(spelling, Kind::Float);
+                _ => add(cache, spelling, name.split(':').next().unwrap()),
+            };
+            cache.track(slot, Kind::Float);
         }
         if success == Success::No {
             cache.fail();
         }
-        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
+        let text = |bytes: &[u8]| text(&bytes[bytes.len() - 1..]);
         let mut ended: Vec<_> = cache
             .ended()
             .iter()
@@ -124,6 +128,15 @@ impl Play {
         cache.close(success, told);
         ended
     }
+}
+
+/// Adds a series whose one label has this value.
+fn add(cache: &mut Cache, spelling: Spelling, value: &str) -> Slot {
+    let mut labels = Vec::new();
+    let label = Label { name: "n", value };
+    encode_labels([label].into_iter(), &mut labels);
+    let added = cache.add_series(spelling, &labels, hash_labels(&labels));
+    added.expect("there is room")
 }
 
 #[test]
@@ -141,7 +154,7 @@ fn each_end_is_told_once() {
     assert_eq!(play.scrape(&[], No, Told::Yes), [""; 0]);
     assert_eq!(play.scrape(&["c", "e"], Yes, Told::Yes), [""; 0]);
     // Another task goes on with the target, which has no `e` any more.
-    let mut heir = Play(Cache::inherit(play.0));
+    let mut heir = Play(Cache::inherit(play.0, &[]));
     assert_eq!(heir.scrape(&["c"], Yes, Told::No), ["e"]);
     assert_eq!(heir.scrape(&["c"], Yes, Told::Yes), ["e"]);
     assert_eq!(heir.scrape(&[], Yes, Told::Yes), ["c"]);
@@ -152,29 +165,105 @@ fn a_spelling_is_known_from_scrape_to_scrape() {
     let mut cache = Cache::default();
     let (kept, dropped) = (Spelling::of(b"kept"), Spelling::of(b"dropped"));
     cache.begin();
-    assert!(matches!(cache.look_up(kept), Known::New));
-    cache.add_series(kept, b"labels", 7);
+    assert_eq!(cache.look_up(kept), Known::New);
+    let slot = add(&mut cache, kept, "k");
     cache.add_dropped(dropped);
-    assert!(matches!(cache.look_up(dropped), Known::Dropped));
-    let again = Known::Series {
-        hash: 7,
-        occurrence: Occurrence::Again,
-    };
-    assert_eq!(format!("{:?}", cache.look_up(kept)), format!("{again:?}"));
+    assert_eq!(cache.look_up(dropped), Known::Dropped);
+    assert_eq!(cache.look_up(kept), Known::Series(slot, Occurrence::Again));
     cache.close(Success::Yes, Told::Yes);
     cache.begin();
-    let first = Known::Series {
-        hash: 7,
-        occurrence: Occurrence::First,
-    };
-    assert_eq!(format!("{:?}", cache.look_up(kept)), format!("{first:?}"));
-    assert_eq!(cache.labels(kept), Some(b"labels".as_slice()));
+    assert_eq!(cache.look_up(kept), Known::Series(slot, Occurrence::First));
+    let mut labels = Vec::new();
+    cache.labels(slot).write(&mut labels);
+    assert_eq!(labels, b"\x0a\x06\x0a\x01n\x12\x01k");
     cache.close(Success::Yes, Told::Yes);
     cache.begin();
-    assert!(
-        matches!(cache.look_up(dropped), Known::New),
+    assert_eq!(
+        cache.look_up(dropped),
+        Known::New,
         "it was not in the last body"
     );
+}
+
+#[test]
+fn series_are_found_in_any_order_and_then_in_the_new_one() {
+    let mut cache = Cache::default();
+    let mut scrape = |names: &str| {
+        cache.begin();
+        let mut strays = false;
+        for name in names.split(' ') {
+            let spelling = Spelling::of(name.as_bytes());
+            let slot = match cache.look_up(spelling) {
+                Known::Series(slot, Occurrence::First) => slot,
+                Known::New => add(&mut cache, spelling, name),
+                other => panic!("{name} is {other:?}"),
+            };
+            cache.track(slot, Kind::Float);
+            let mut labels = Vec::new();
+            cache.labels(slot).write(&mut labels);
+            assert!(labels.ends_with(name.as_bytes()), "{name}: {labels:?}");
+            strays = cache.strays();
+        }
+        let ended = cache.ended().len();
+        cache.close(Success::Yes, Told::Yes);
+        (strays, ended)
+    };
+    assert_eq!(scrape("a b c d"), (true, 0));
+    assert_eq!(scrape("a b c d"), (false, 0));
+    // One goes, one comes, two change places.
+    assert_eq!(scrape("a d e b"), (true, 1));
+    assert_eq!(scrape("a d e b"), (false, 0));
+    assert_eq!(scrape("d"), (true, 3));
+    assert_eq!(scrape("d"), (false, 0));
+    let many: Vec<_> = (0..3000).map(|number| format!("s{number}")).collect();
+    assert_eq!(scrape(&many.join(" ")), (true, 1));
+    assert_eq!(scrape(&many[1000..].join(" ")), (true, 1000));
+    assert_eq!(scrape(&many[..2000].join(" ")), (true, 1000));
+    assert_eq!(scrape(&many[..2000].join(" ")), (false, 0));
+}
+
+#[test]
+fn labels_are_packed_and_come_back_as_they_were() {
+    let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
+    let target = [("b", "1"), ("c", "2"), ("d", "3")].map(owned);
+    let cases: [&[(&str, &str)]; 9] = [
+        &[("__name__", "m"), ("b", "1"), ("c", "2"), ("d", "3")],
+        &[("a", "x"), ("b", "1"), ("bb", "y"), ("c", "2"), ("d", "3")],
+        &[("b", "1"), ("c", "2"), ("d", "3"), ("e", "z")],
+        &[("b", "own"), ("c", "2"), ("exported_b", "1")],
+        &[("b", "1"), ("c", "own"), ("d", "3")],
+        &[("d", "3")],
+        &[("x", "y")],
+        &[("b", "1"), ("d", "3")],
+        &[],
+    ];
+    let mut blocks = Blocks::new(&target);
+    let mut added = Vec::new();
+    for case in cases {
+        let labels = case.iter().map(|&(name, value)| Label { name, value });
+        let mut encoded = Vec::new();
+        encode_labels(labels, &mut encoded);
+        added.push((blocks.add(&encoded).unwrap(), encoded));
+    }
+    let check = |blocks: &Blocks, added: &[(Block, Vec<u8>)]| {
+        for (block, encoded) in added {
+            let mut written = b"before".to_vec();
+            blocks.get(*block).write(&mut written);
+            assert_eq!(blocks.get(*block).len(), encoded.len());
+            assert_eq!(written, [b"before", encoded.as_slice()].concat());
+        }
+    };
+    check(&blocks, &added);
+    // Much is not in use any more: the rest moves.
+    let label = [b"\x0a\x07\x0a\x01n\x12\x02".as_slice(), b"xx"].concat();
+    for _ in 0..1000 {
+        blocks.add(&label).unwrap();
+    }
+    added.remove(0);
+    let before = added[3].0;
+    blocks.compact(added.iter_mut().map(|(block, _)| block));
+    assert_ne!(added[3].0, before, "nothing moved");
+    check(&blocks, &added);
 }
 
 #[test]

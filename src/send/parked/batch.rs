@@ -66,7 +66,7 @@ impl ParkedBatch {
         bytes.put_i64_le(self.appended_ms);
         bytes.put_u32_le(u32::try_from(words.len()).expect("cut to less than 4 GiB"));
         bytes.put_slice(words.as_bytes());
-        Block::encode(self.block.counts, &self.block.elements, &mut bytes);
+        self.block.encode_into(&mut bytes);
         let checksum = crc32fast::hash(&bytes);
         bytes.put_u32_le(checksum);
         bytes

@@ -31,6 +31,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use thiserror::Error;
@@ -38,7 +39,7 @@ use thiserror::Error;
 pub use batch::{ParkedBatch, ReadError};
 pub use name::ParkedName;
 
-use crate::queue::{sync_directory, write_durably};
+use crate::queue::{make_directory, write_durably};
 
 /// The directory of parked batches within a queue's.
 const DIRECTORY: &str = "parked";
@@ -51,6 +52,7 @@ const MAX_BATCHES: usize = 10_000;
 #[derive(Debug)]
 pub struct Parking {
     directory: PathBuf,
+    is_made: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -145,6 +147,7 @@ impl Parking {
         }
         Ok(Self {
             directory,
+            is_made: AtomicBool::new(false),
             state: Mutex::new(state),
         })
     }
@@ -289,13 +292,13 @@ impl Parking {
         Ok(state)
     }
 
-    /// Makes the directory, and its name durable.
+    /// Makes the directory, if it is not known to be there for good.
     fn make_directory(&self) -> io::Result<()> {
-        if self.directory.is_dir() {
-            return Ok(());
+        if !self.is_made.load(Ordering::Relaxed) || !self.directory.is_dir() {
+            make_directory(&self.directory)?;
+            self.is_made.store(true, Ordering::Relaxed);
         }
-        fs::create_dir_all(&self.directory)?;
-        self.directory.parent().map_or(Ok(()), sync_directory)
+        Ok(())
     }
 
     fn path(&self, name: ParkedName) -> PathBuf {

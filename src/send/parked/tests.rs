@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::remote_write::block::{Block, Counts};
+use crate::remote_write::block::{Block, Counts, Form};
 
 fn batch(parked_ms: i64, samples: u64) -> ParkedBatch {
     ParkedBatch {
@@ -16,6 +16,7 @@ fn batch(parked_ms: i64, samples: u64) -> ParkedBatch {
                 series: samples,
                 samples,
             },
+            form: Form::Plain,
             elements: Bytes::from(vec![7; 100]),
         },
     }
@@ -115,4 +116,15 @@ fn a_file_that_cannot_be_written_takes_no_room() {
         Err(ParkError::Write { .. })
     ));
     assert_eq!(parking.stats(), ParkedStats::default());
+}
+
+#[test]
+fn a_directory_that_somebody_deleted_is_made_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let parking = Parking::open(directory.path(), u64::MAX).unwrap();
+    parking.park(&batch(1, 1)).unwrap();
+    fs::remove_dir_all(directory.path().join(DIRECTORY)).unwrap();
+    parking.park(&batch(2, 1)).unwrap();
+    let names = parking.names();
+    assert!(parking.read(names[1]).is_ok());
 }

@@ -173,8 +173,8 @@ async fn a_redirect_that_loses_the_body_is_not_taken_for_delivery() {
     receiver.answer(
         "/all",
         [
-            Answer::Redirect(found, "/login"),
-            Answer::Redirect(kept, "/moved"),
+            Answer::Redirect(found, "/login".to_owned()),
+            Answer::Redirect(kept, "/moved".to_owned()),
         ],
     );
     relay.write(vec![series("a", &[], 1, 1.0)]).await;

@@ -175,7 +175,7 @@ pub(super) struct Arrival {
 pub(super) enum Answer {
     Status(StatusCode),
     RetryAfter(&'static str),
-    Redirect(StatusCode, &'static str),
+    Redirect(StatusCode, String),
     /// Accepts the request and never answers it.
     Hang,
 }

@@ -168,13 +168,15 @@ async fn native_histograms_arrive_with_their_exemplars_and_end() {
 #[tokio::test(flavor = "multi_thread")]
 async fn exemplars_of_open_metrics_arrive_beside_their_samples() {
     let (receiver, exposer) = (Receiver::start(), Exposer::start());
-    let text = "# TYPE c counter\nc_total 3 # {trace_id=\"t\"} 1.5 1000.5\n\
+    let text = "# TYPE c counter\nc_total 3 # {trace_id=\"t\"} 1.5 1000.5\nc_created 999\n\
                 # TYPE h histogram\nh_bucket{le=\"+Inf\"} 2 # {trace_id=\"t\"} 1.5 1000.5\n\
                 h_count 2\nh_sum 3\n# EOF\n";
     exposer.set("/metrics", Page::Typed(OPEN_METRICS, text.into()));
     let relay = Relay::start(&config(&receiver, &exposer.address().to_string(), "")).await;
     wait_value(&receiver, "__name__=c_total,", 3.0).await;
     wait_value(&receiver, "__name__=h_bucket,", 2.0).await;
+    // A series like any other, as Prometheus has it where no feature says otherwise.
+    wait_value(&receiver, "__name__=c_created,", 999.0).await;
     for metric in ["c_total", "h_bucket"] {
         let first = series(&receiver, metric).remove(0);
         assert_eq!(first.exemplars, [expected_exemplar()], "{metric}");

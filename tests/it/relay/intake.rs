@@ -77,8 +77,8 @@ fn cases() -> Vec<Case> {
         typed("application/json", 415, "application/json"),
         typed(
             "application/x-protobuf;proto=io.prometheus.write.v2.Request",
-            415,
-            "v2",
+            400,
+            "prometheus.WriteRequest",
         ),
         Case {
             encoding: "gzip",
@@ -120,7 +120,7 @@ async fn malformed_requests_are_refused_with_what_and_where() {
     let invalid = relay
         .metric("promrelay_receive_requests_total", &["code=\"400\""])
         .await;
-    assert_eq!(invalid, 9);
+    assert_eq!(invalid, 10);
     assert_eq!(
         relay.metric("promrelay_received_samples_total", &[]).await,
         3

@@ -1,5 +1,7 @@
 //! The relay in this process, between a sender and receivers that do as they are told.
 
+mod client;
+mod conformance;
 mod delivery;
 mod documentation;
 mod exposer;
@@ -11,4 +13,5 @@ mod queues;
 mod refusals;
 mod reload;
 mod scraping;
+mod secrets;
 mod targets;

@@ -52,13 +52,21 @@ async fn parked_batches_are_listed_shown_and_replayed_beside_a_running_relay() {
     .await;
     let listed = queue(&path, &["list"]).await.unwrap();
     let row: Vec<_> = listed.lines().nth(1).unwrap().split_whitespace().collect();
-    assert_eq!((row[0], row[1], row[6]), ("a", "running", "1"), "{listed}");
+    assert_eq!(
+        (row[0], row[1], row[5]),
+        ("a", "running", "1.0GiB"),
+        "{listed}"
+    );
+    assert_eq!((row[7], row[8]), ("1", "1"), "{listed}");
     let shown = queue(&path, &["show", "a", "--parked"]).await.unwrap();
     assert!(shown.starts_with("# refused with 400, "), "{shown}");
     assert!(
         shown.ends_with("\nbad{x=\"y\\\"\"} 1.5 1700000000000\n"),
         "{shown}"
     );
+    let shown = queue(&path, &["show", "a", "--parked", "--limit=0"]);
+    let shown = shown.await.unwrap();
+    assert!(shown.contains("# and more"), "{shown}");
     let nothing = queue(&path, &["replay", "a", "--status=422"])
         .await
         .unwrap();
@@ -80,7 +88,7 @@ async fn nobody_works_on_the_queues_without_the_token() {
     let receiver = Receiver::start();
     let relay = Relay::start(&format!("remote_write:\n{}", route(&receiver, "a"))).await;
     let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let purge = r#"{"command":"purge","route":"a","parked":false,"filter":{}}"#;
+    let purge = r#"{"command":"purge","route":"a"}"#;
     for token in ["", "0123456789abcdef0123456789abcdef"] {
         let request = client.post(relay.url("/api/v1/queues")).bearer_auth(token);
         let request = request.header("content-type", "application/json");
@@ -88,6 +96,88 @@ async fn nobody_works_on_the_queues_without_the_token() {
         assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{token}");
     }
     relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_condition_on_parked_batches_never_purges_the_queue() {
+    let receiver = Receiver::start();
+    receiver.refuse("m", StatusCode::INTERNAL_SERVER_ERROR);
+    let relay = Relay::start(&format!("remote_write:\n{}", route(&receiver, "a"))).await;
+    let path = relay.storage_path();
+    relay.write(vec![series("m", &[], 1, 0.0)]).await;
+    for condition in ["--status=400", "--since=1h", "--until=0"] {
+        for action in ["purge", "show"] {
+            let refused = queue(&path, &[action, "a", condition]).await;
+            let refused = refused.expect_err(condition);
+            assert!(refused.contains("--parked"), "{refused}");
+        }
+    }
+    assert_eq!(count(&relay, "promrelay_queue_samples", "a").await, 1);
+    let purged = queue(&path, &["purge", "a", "--parked", "--status=400"]).await;
+    assert!(purged.unwrap().starts_with("0 batches"));
+    assert_eq!(count(&relay, "promrelay_queue_samples", "a").await, 1);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_suspended_route_says_so_where_queues_are_listed() {
+    let receiver = Receiver::start();
+    receiver.refuse("m", StatusCode::UNAUTHORIZED);
+    let suspending = "    on_rejection: {suspend_after: 0}\n";
+    let config = format!("remote_write:\n{}{suspending}", route(&receiver, "a"));
+    let relay = Relay::start(&config).await;
+    let path = relay.storage_path();
+    relay.write(vec![series("m", &[], 1, 0.0)]).await;
+    wait_for("it is suspended", async || {
+        count(&relay, "promrelay_send_suspended", "a").await == 1
+    })
+    .await;
+    let listed = queue(&path, &["list"]).await.unwrap();
+    let row: Vec<_> = listed.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(
+        (row[0], row[1], row[2]),
+        ("a", "suspended", "1"),
+        "{listed}"
+    );
+    assert!(
+        listed.contains("# a: the receiver answers every batch with 401"),
+        "{listed}"
+    );
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn any_name_of_a_route_has_its_queue() {
+    let receiver = Receiver::start();
+    // The first three are files beside the queues.
+    let names = ["lock", "api", "api.new", "CON", "con", "a%2fb", "a/b", ".."];
+    let address = receiver.address();
+    let route = |name| format!("  - {{name: '{name}', url: 'http://{address}/x'}}\n");
+    let routes: String = names.map(route).concat();
+    let relay = Relay::start(&format!("remote_write:\n{routes}")).await;
+    let path = relay.storage_path();
+    relay.write(vec![series("m", &[], 1, 0.0)]).await;
+    let listed = queue(&path, &["list"]).await.unwrap();
+    let rows = listed.lines().skip(1);
+    let mut found: Vec<_> = rows.map(|row| row.split(' ').next().unwrap()).collect();
+    let mut expected = names.to_vec();
+    found.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(found, expected, "{listed}");
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_of_somebody_else_is_left_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::create_dir(directory.path().join("mine")).unwrap();
+    let refused = queue(directory.path(), &["list"]).await.unwrap_err();
+    assert!(
+        refused.contains("is not the storage directory"),
+        "{refused}"
+    );
+    let left = std::fs::read_dir(directory.path()).unwrap().count();
+    assert_eq!(left, 1, "nothing was made there");
 }
 
 #[tokio::test(flavor = "multi_thread")]
