@@ -11,10 +11,10 @@
 //! comments, commas between labels, and an end that shows that nothing was cut off. Timestamps
 //! are seconds with a fraction.
 //!
-//! A `_created` line is a series like others, as Prometheus has it where nothing else is configured,
-//! or the [start](Series::start_timestamp_ms) of the lines around it: [`Created`] says which. As
-//! in Prometheus it stays a series even then if the type of its metric is not known, and so does
-//! one that no sample of a counter, histogram or summary precedes.
+//! A `_created` line is a series like others, as Prometheus has it where nothing else is
+//! configured, or the [start](Series::start_timestamp_ms) of the lines around it: [`Created`] says
+//! which. As in Prometheus it stays a series even then if the type of its metric is not known, and
+//! so does one that no sample of a counter, histogram or summary precedes.
 
 use std::borrow::Cow;
 

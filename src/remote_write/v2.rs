@@ -1,7 +1,7 @@
 //! Remote write 2.0: from the wire into the [carried form](super::carried), and back.
 //!
 //! ```text
-//! Request:    1 to 3 are 1.0's; symbols = 4 (repeated string); timeseries = 5 (repeated TimeSeries)
+//! Request:    1 to 3 are 1.0's; symbols = 4 (strings); timeseries = 5 (repeated TimeSeries)
 //! TimeSeries: labels_refs = 1 (pairs); samples = 2; histograms = 3; exemplars = 4; metadata = 5;
 //!             created_timestamp = 6 (up to release candidate 3)
 //! Sample:     value = 1; timestamp = 2; start_timestamp = 3 (since release candidate 4)
@@ -53,8 +53,8 @@ pub struct Contents {
     pub exemplars: u64,
 }
 
-/// Whether a decompressed request is one of 2.0 by its fields: symbols in front, series, and nothing
-/// of 1.0. Read as a 1.0 request it would be an empty one.
+/// Whether a decompressed request is one of 2.0 by its fields: symbols in front, series, and
+/// nothing of 1.0. Read as a 1.0 request it would be an empty one.
 #[must_use]
 pub fn is_request(request: &[u8]) -> bool {
     let mut fields = Fields::new(request);

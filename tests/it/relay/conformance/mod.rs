@@ -13,7 +13,7 @@
 //! | A6 | snappy's block format, never the framed one | `a6_…` |
 //! | A7 | may tell its version in a header | it does not: senders must not look at it |
 //! | A8 | the sender's version header may be missing or odd | `a8_…` |
-//! | A9 | unknown fields are ignored; both generations of start timestamps are read | `a9_…`, `remote_write::v2::tests::unknown` |
+//! | A9 | unknown fields are ignored; start timestamps of both drafts are read | `a9_…`, `v2::tests` |
 //! | A10 | bounds before memory is taken | `a10_…`, `remote_write::v2::tests::malformed` |
 //! | B1 | 2xx if all was written, best 204 without a body | `b1_…` |
 //! | B2 | never 2xx if anything was not; the body says how much and why | `b2_…` |
@@ -28,7 +28,7 @@
 //! | C1 | three headers say exactly what was written, in success and failure | `c1_…` |
 //! | C2 | not for 1.0 | `c2_…` |
 //! | C3 | staleness markers and exemplars count, metadata does not | `c3_…` |
-//! | D1 | symbols are there, the first is empty, references are within | `d1_…`; that none is there twice is the sender's part |
+//! | D1 | symbols are there, the first is empty, references are within | `d1_…`; none twice: the sender's |
 //! | D2 | `labels_refs` are there, in pairs | `d2_…` |
 //! | D3 | the whole label set comes with each sample | the sender's part |
 //! | D4 | a metric has a name | `d4_…`: of 2.0; in 1.0 a rule may give it one |
@@ -37,12 +37,12 @@
 //! | D7 | names beginning with `__` should not be used | the sender's part: they are carried |
 //! | D8 | may bound labels in number and length | `d8_…` |
 //! | D9 | timestamps and values are 64 bits | `d9_…` |
-//! | D10 | a series has samples or histograms, not both | the sender's part; read all the same: `d10_…` |
+//! | D10 | a series has samples or histograms, not both | the sender's part; read: `d10_…` |
 //! | D11 | metadata of any type is accepted | `d11_…` |
 //! | D12 | exemplars, with or without labels | `d12_…` |
 //! | D13 | start timestamps; 0 is none | `a9_…` |
 //! | D14 | integer, float and custom-bucket histograms | `d14_…` |
-//! | E1, E3 | staleness markers are sent when a series ends | the sender's part: `relay::scraping` |
+//! | E1, E3 | staleness markers are sent when a series ends | the sender's: `relay::scraping` |
 //! | E2 | every NaN is carried bit for bit | `e2_…` |
 //! | F1, F2 | samples of a series stay in order | `f1_…`, `relay::delivery` |
 //!
