@@ -139,8 +139,8 @@ fn core(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::new("route_v2", kept), |bencher| {
             bencher.iter(|| {
                 let request = decompress(&block_v2, 1 << 30, &mut buffer).expect("a valid block");
-                let decoded = decoder.decode(request, 1 << 30, &mut carried);
-                decoded.expect("a valid request");
+                let counts = decoder.decode(request, 1 << 30, &mut carried);
+                counts.expect("a valid request");
                 black_box(router.route(Form::Carried, &carried))
                     .expect("a valid request")
                     .received()
@@ -166,8 +166,8 @@ fn version_2(criterion: &mut Criterion) {
     let (mut decoder, mut carried) = (Decoder::default(), Vec::new());
     group.bench_function("decode", |bencher| {
         bencher.iter(|| {
-            let decoded = decoder.decode(black_box(&second), 1 << 30, &mut carried);
-            decoded.expect("a valid request")
+            let counts = decoder.decode(black_box(&second), 1 << 30, &mut carried);
+            counts.expect("a valid request")
         });
     });
     let (mut encoder, mut buffer) = (Encoder::default(), Vec::new());

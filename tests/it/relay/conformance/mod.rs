@@ -13,7 +13,7 @@
 //! | A6 | snappy's block format, never the framed one | `a6_…` |
 //! | A7 | may tell its version in a header | it does not: senders must not look at it |
 //! | A8 | the sender's version header may be missing or odd | `a8_…` |
-//! | A9 | unknown fields are ignored; start timestamps of both drafts are read | `a9_…`, `v2::tests` |
+//! | A9 | unknown fields are ignored; both drafts' start timestamps read | `a9_…`, `v2::tests` |
 //! | A10 | bounds before memory is taken | `a10_…`, `remote_write::v2::tests::malformed` |
 //! | B1 | 2xx if all was written, best 204 without a body | `b1_…` |
 //! | B2 | never 2xx if anything was not; the body says how much and why | `b2_…` |
@@ -28,7 +28,7 @@
 //! | C1 | three headers say exactly what was written, in success and failure | `c1_…` |
 //! | C2 | not for 1.0 | `c2_…` |
 //! | C3 | staleness markers and exemplars count, metadata does not | `c3_…` |
-//! | D1 | symbols are there, the first is empty, references are within | `d1_…`; none twice: the sender's |
+//! | D1 | symbols: the first empty, references within | `d1_…`; none twice: the sender's |
 //! | D2 | `labels_refs` are there, in pairs | `d2_…` |
 //! | D3 | the whole label set comes with each sample | the sender's part |
 //! | D4 | a metric has a name | `d4_…`: of 2.0; in 1.0 a rule may give it one |
