@@ -24,7 +24,7 @@ const NODE_EXPORTER: &str = r#"
     regex: "node-exporter;(?:node_load1|node_load5|node_load15|node_cpu_seconds_total)"
 - - action: keep
     source_labels: [job, __name__]
-    regex: "node-exporter;(?:node_filesystem_.*|node_memory_Mem.*|node_network_(receive|transmit)_bytes_total)"
+    regex: "node-exporter;node_(?:filesystem_.*|memory_Mem.*|network_(?:rec|trans).*_bytes_total)"
 "#;
 
 /// A list of routes.

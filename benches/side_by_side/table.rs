@@ -16,8 +16,8 @@ pub(crate) fn head(programs: &[&Program]) {
     }
     println!();
     println!(
-        "| row | relay | M samples per CPU-second | ours: times its | least, most | goal | peak RSS \
-         MiB | its: times ours | p50 ms | p99 ms |"
+        "| row | relay | M samples per CPU-second | ours: times its | least, most | goal \
+         | peak RSS MiB | its: times ours | p50 ms | p99 ms |"
     );
     println!("|---|---|---|---|---|---|---|---|---|---|");
 }

@@ -71,7 +71,7 @@ impl<'a> LabelSet<'a> {
         self.labels.retain(|(name, _)| keep(name));
     }
 
-    /// Puts `labels`, which are sorted, each name once and no value empty, in place of what is held.
+    /// Puts `labels` in place of what is held: sorted, each name once, no value empty.
     pub fn assign_sorted(&mut self, labels: impl Iterator<Item = Label<'a>>) {
         self.labels.clear();
         let borrow = |label: Label<'a>| (Cow::Borrowed(label.name), Cow::Borrowed(label.value));

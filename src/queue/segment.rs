@@ -211,8 +211,8 @@ pub(super) fn read_range(mut file: &File, offset: u64, length: usize) -> io::Res
     Ok(bytes)
 }
 
-/// The same of what the system has in memory, without waiting for the disk; `None` if it has not all
-/// of it, or cannot tell.
+/// The same of what the system has in memory, without waiting for the disk; `None` if it has not
+/// all of it, or cannot tell.
 #[cfg(target_os = "linux")]
 pub(super) fn read_cached(file: &File, offset: u64, length: usize) -> Option<Vec<u8>> {
     use rustix::io::{ReadWriteFlags, preadv2};

@@ -5,8 +5,8 @@
 //!
 //! Every bound is checked before the memory is taken: the body's announced length before it is
 //! read, the decompressed length before it is decompressed, the number of requests in hand before
-//! either. Decompressing and routing leave the reactor unless the request is small; as many requests
-//! as there are processors do so at the same time.
+//! either. Decompressing and routing leave the reactor unless the request is small; as many
+//! requests as there are processors do so at the same time.
 //!
 //! | answer | when |
 //! |---|---|

@@ -42,15 +42,16 @@ impl Memo {
         let index = usize::try_from(hash % PLACES as u64).expect("there are few places");
         let held = &mut self.places[index];
         if held.rule != rule || held.text != text {
-            let made = make();
-            let bytes = made.as_ref().map_or(0, |(one, two)| one.len() + two.len());
+            let outcome = make();
+            let texts = outcome.as_ref();
+            let bytes = texts.map_or(0, |(one, two)| one.len() + two.len());
             if text.len() + bytes > PLACE_BYTES {
-                self.large = made;
+                self.large = outcome;
                 return &self.large;
             }
             held.rule = rule;
             text.clone_into(&mut held.text);
-            held.made = made;
+            held.made = outcome;
         }
         &held.made
     }

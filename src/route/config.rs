@@ -7,8 +7,8 @@ use crate::relabel::RuleConfig;
 use crate::send;
 use crate::settings::{ByteSize, positive};
 
-/// `verdicts` in the configuration: bounds on what one table of verdicts remembers. There is a table
-/// for each request that is worked on at the same time, twice the number of processors at the most.
+/// `verdicts` in the configuration: bounds on what one table of verdicts remembers. There is a
+/// table for each request that is worked on at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerdictConfig {

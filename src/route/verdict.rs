@@ -6,15 +6,15 @@
 //! that no rule reads does not touch the table.
 //!
 //! The key is the values themselves, never a hash of them alone: nobody can choose labels that take
-//! another series' verdict. Where a key stands in the table is decided by a hash with a random seed,
-//! so nobody can choose labels that all stand in the same place.
+//! another series' verdict. Where a key stands in the table is decided by a hash with a random
+//! seed, so nobody can choose labels that all stand in the same place.
 //!
 //! The table is bounded in entries and bytes: it has a young and an old half; when the young one is
 //! full it becomes the old one, and what the old one held and was not asked for since is forgotten.
 //!
-//! Each worker owns a table, so a look-up takes no lock and shares no cache line with another. What
-//! that costs is memory, as many times as there are workers; but a table holds combinations of a few
-//! labels, not series, and is small in practice.
+//! Each worker owns a table, so a look-up takes no lock and shares no cache line with another.
+//! What that costs is memory, as many times as there are workers; but a table holds combinations
+//! of a few labels, not series, and is small in practice.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
