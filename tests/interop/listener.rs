@@ -7,6 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use tokio_util::task::TaskTracker;
+
 use crate::certificates::{Authority, Identity, Validity};
 use crate::exposition::Exposition;
 use crate::guarded::{Guarded, TLS};
@@ -215,7 +217,8 @@ async fn certificates_and_users_change_under_load_without_a_failed_request() {
     let url = format!("https://localhost:{}/api/v1/write", guarded.port());
     let stop = Arc::new(AtomicBool::new(false));
     let ca = guarded.authority.pem().into_bytes();
-    let load = |pooled| tokio::spawn(load(url.clone(), ca.clone(), pooled, Arc::clone(&stop)));
+    let load =
+        |pooled| TaskTracker::new().spawn(load(url.clone(), ca.clone(), pooled, Arc::clone(&stop)));
     let loads = [load(true), load(true), load(false), load(false)];
     let asks = |host: &str| guarded.curl(host, &["--header", "Authorization: Bearer letmein"]);
     let mut last = "first.example".to_owned();

@@ -8,6 +8,7 @@ use promrelay::remote_write::generated::prometheus::{Label, Sample, TimeSeries, 
 use prost::Message as _;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio_util::task::TaskTracker;
 
 /// How often it writes.
 const PACE: Duration = Duration::from_millis(20);
@@ -64,7 +65,7 @@ impl Neighbour {
         let stop = Arc::new(AtomicBool::new(false));
         let url = format!("http://{address}/api/v1/write");
         Self {
-            task: tokio::spawn(write(url, Arc::clone(&stop))),
+            task: TaskTracker::new().spawn(write(url, Arc::clone(&stop))),
             stop,
         }
     }

@@ -38,7 +38,7 @@ impl Arena {
         let client = reqwest::Client::builder()
             .no_proxy()
             .local_address(std::net::IpAddr::from([127, 0, 66, 1]))
-            .timeout(Duration::from_secs(60))
+            .timeout(Duration::from_mins(1))
             .build()
             .expect("a client");
         let request = client.post(self.relay.url("/api/v1/write")).body(body);
@@ -73,7 +73,7 @@ fn messages() -> Vec<(&'static str, Vec<u8>, u16)> {
     let label = |bytes: usize| TimeSeries {
         labels: vec![Label {
             name: "__name__".into(),
-            value: "x".repeat(bytes).into(),
+            value: "x".repeat(bytes),
         }],
         samples: vec![Sample::default()],
         ..TimeSeries::default()
@@ -116,11 +116,11 @@ fn label_sets(from: usize) -> Vec<u8> {
         labels: vec![
             Label {
                 name: "__name__".into(),
-                value: format!("m{number}").into(),
+                value: format!("m{number}"),
             },
             Label {
                 name: "job".into(),
-                value: format!("j{number}").into(),
+                value: format!("j{number}"),
             },
         ],
         samples: vec![Sample::default()],

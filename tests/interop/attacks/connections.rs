@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, interval, timeout};
+use tokio_util::task::TaskTracker;
 
 use super::{Arena, descriptors};
 use crate::neighbour::write_request;
@@ -72,7 +73,7 @@ async fn headers_that_come_byte_by_byte() {
     for number in 0..500_u16 {
         let host = u8::try_from(number % 5).expect("a small number") + 1;
         let mut stream = arena.connect(host).await.expect("there is room");
-        attackers.push(tokio::spawn(async move {
+        attackers.push(TaskTracker::new().spawn(async move {
             let head = b"POST /api/v1/write HTTP/1.1\r\nhost: x\r\nx-long: ";
             stream.write_all(head).await?;
             drip(&mut stream, b"a", until).await;
@@ -95,7 +96,7 @@ async fn bodies_that_come_byte_by_byte() {
     for number in 0..900_u16 {
         let host = u8::try_from(number % 3).expect("a small number") + 1;
         let mut stream = arena.connect(host).await.expect("there is room");
-        attackers.push(tokio::spawn(async move {
+        attackers.push(TaskTracker::new().spawn(async move {
             let head = b"POST /api/v1/write HTTP/1.1\r\nhost: x\r\ncontent-length: 1000000\r\n\r\n";
             stream.write_all(head).await?;
             drip(&mut stream, b"a", until).await;
