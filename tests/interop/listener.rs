@@ -16,6 +16,41 @@ use crate::process::eventually;
 use crate::recorder::Recorder;
 use crate::routes::EVERYTHING;
 
+/// Keys of a `tls_server_config`, and who gets in: who has no certificate, the right one, one of
+/// another authority, an expired one, one with another name.
+fn policies() -> Vec<(String, [bool; 5])> {
+    let (ca, san) = (
+        "client_ca_file: ca.crt, client_auth_type:",
+        "client_allowed_sans:",
+    );
+    vec![
+        (
+            "client_auth_type: NoClientCert".to_owned(),
+            [true, true, true, true, true],
+        ),
+        (
+            "client_auth_type: RequestClientCert".to_owned(),
+            [true, true, true, true, true],
+        ),
+        (
+            "client_auth_type: RequireAnyClientCert".to_owned(),
+            [false, true, true, true, true],
+        ),
+        (
+            format!("{ca} VerifyClientCertIfGiven"),
+            [true, true, false, false, true],
+        ),
+        (
+            format!("{ca} RequireAndVerifyClientCert"),
+            [false, true, false, false, true],
+        ),
+        (
+            format!("{ca} RequireAndVerifyClientCert, {san} [x, sender.example]"),
+            [false, true, false, false, false],
+        ),
+    ]
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_show_the_certificates_that_the_file_asks_for() {
     let receiver = Recorder::start().await;
@@ -47,38 +82,7 @@ async fn clients_show_the_certificates_that_the_file_asks_for() {
         None,
         "curl looks at names"
     );
-    let (ca, san) = (
-        "client_ca_file: ca.crt, client_auth_type:",
-        "client_allowed_sans:",
-    );
-    // The keys, and who gets in: nobody's, right, wrong, expired, with another name.
-    let cases = [
-        (
-            "client_auth_type: NoClientCert".to_owned(),
-            [true, true, true, true, true],
-        ),
-        (
-            "client_auth_type: RequestClientCert".to_owned(),
-            [true, true, true, true, true],
-        ),
-        (
-            "client_auth_type: RequireAnyClientCert".to_owned(),
-            [false, true, true, true, true],
-        ),
-        (
-            format!("{ca} VerifyClientCertIfGiven"),
-            [true, true, false, false, true],
-        ),
-        (
-            format!("{ca} RequireAndVerifyClientCert"),
-            [false, true, false, false, true],
-        ),
-        (
-            format!("{ca} RequireAndVerifyClientCert, {san} [x, sender.example]"),
-            [false, true, false, false, false],
-        ),
-    ];
-    for (keys, expected) in cases {
+    for (keys, expected) in policies() {
         guarded
             .reconfigure(&format!("{TLS}, {keys}}}"), "success")
             .await;
@@ -172,6 +176,33 @@ async fn load(url: String, ca: Vec<u8>, pooled: bool, stop: Arc<AtomicBool>) -> 
     (written, failed)
 }
 
+/// It is counted, and the relay goes on as it was.
+async fn what_cannot_be_used_changes_nothing(guarded: &Guarded, host: &str) {
+    let asks = || guarded.curl(host, &["--header", "Authorization: Bearer letmein"]);
+    let key = fs::read(guarded.path("server.key")).expect("a key");
+    for (name, content) in [
+        ("server.key", "nothing"),
+        ("web.yml", ""),
+        ("web.yml", "{}"),
+    ] {
+        let label = "result=\"failure\"";
+        let before = guarded
+            .metric("promrelay_web_config_reloads_total", label)
+            .await;
+        fs::write(guarded.path(name), content).expect("a file can be written");
+        eventually("it is counted", Duration::from_secs(20), async || {
+            let count = guarded
+                .metric("promrelay_web_config_reloads_total", label)
+                .await;
+            (count > before).then_some(())
+        })
+        .await;
+        assert_eq!(asks(), Some(200), "after {name} was {content:?}");
+        assert_eq!(guarded.curl("localhost", &[]), Some(401));
+        fs::write(guarded.path("server.key"), &key).expect("a file can be written");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn certificates_and_users_change_under_load_without_a_failed_request() {
     let receiver = Recorder::start().await;
@@ -206,29 +237,7 @@ async fn certificates_and_users_change_under_load_without_a_failed_request() {
         );
         last = next;
     }
-    // What cannot be used changes nothing and is counted.
-    let key = fs::read(guarded.path("server.key")).expect("a key");
-    for (name, content) in [
-        ("server.key", "nothing"),
-        ("web.yml", ""),
-        ("web.yml", "{}"),
-    ] {
-        let label = "result=\"failure\"";
-        let before = guarded
-            .metric("promrelay_web_config_reloads_total", label)
-            .await;
-        fs::write(guarded.path(name), content).expect("a file can be written");
-        eventually("it is counted", Duration::from_secs(20), async || {
-            let count = guarded
-                .metric("promrelay_web_config_reloads_total", label)
-                .await;
-            (count > before).then_some(())
-        })
-        .await;
-        assert_eq!(asks(&last), Some(200), "after {name} was {content:?}");
-        assert_eq!(guarded.curl("localhost", &[]), Some(401));
-        fs::write(guarded.path("server.key"), &key).expect("a file can be written");
-    }
+    what_cannot_be_used_changes_nothing(&guarded, &last).await;
     guarded
         .reconfigure(&format!("{web}# as it was\n"), "success")
         .await;

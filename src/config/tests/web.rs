@@ -76,10 +76,12 @@ fn what_the_toolkit_reads_is_read() {
     }
 }
 
-#[test]
-fn every_mistake_is_told_with_its_place() {
+/// A file with a mistake, and what is said of it.
+type Mistaken = (String, &'static str);
+
+fn with_mistaken_tls() -> Vec<Mistaken> {
     let tls = |more: &str| format!("tls_server_config: {{{CERTIFICATE},\n  {more}}}\n");
-    let cases = [
+    vec![
         (
             String::new(),
             "1:1: the file is empty: write {} to let everybody in without TLS",
@@ -122,6 +124,12 @@ fn every_mistake_is_told_with_its_place() {
             tls("client_allowed_sans: [x], client_auth_type: RequestClientCert"),
             "2:24: `client_auth_type` must be RequireAnyClientCert or",
         ),
+    ]
+}
+
+fn with_other_mistakes() -> Vec<Mistaken> {
+    let tls = |more: &str| format!("tls_server_config: {{{CERTIFICATE},\n  {more}}}\n");
+    vec![
         (
             "tls_server_config: {cert_file: server.crt}".to_owned(),
             "1:20: `key_file` or `key` is missing",
@@ -178,7 +186,12 @@ fn every_mistake_is_told_with_its_place() {
             "bearer_tokens: ['$(NOT_SET_ANYWHERE)']".to_owned(),
             "1:18: the environment variable",
         ),
-    ];
+    ]
+}
+
+#[test]
+fn every_mistake_is_told_with_its_place() {
+    let cases = with_mistaken_tls().into_iter().chain(with_other_mistakes());
     for (text, expected) in cases {
         let told = load(&text).map(|file| file.settings.to_string());
         let told = told.expect_err(&text);

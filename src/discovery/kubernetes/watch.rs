@@ -312,7 +312,7 @@ impl Watcher {
             return Ok(response);
         }
         let words = timeout(PATIENCE, read_response(response, WORDS_BYTES)).await;
-        let words = words.unwrap_or_default();
+        let words = self.client.redact(&url, &words.unwrap_or_default()).await;
         let words = serde_json::from_str::<Status>(&words).map_or(words, |status| status.message);
         match status {
             StatusCode::GONE => Err(WatchError::Gone),

@@ -1,13 +1,13 @@
 //! The HTTP client of whoever fetches something: Prometheus' `HTTPClientConfig`.
 //!
 //! Secrets and certificates are in the configuration or in files; the files are looked at again at
-//! most once a second, so that what is rotated needs no reload. Nothing of a secret gets into errors,
-//! logs or the status pages.
+//! most once a second, so that what is rotated needs no reload. Nothing of a secret gets into
+//! errors, logs or the status pages; what a server says of it is for [`Client::redact`].
 //!
 //! Credentials stay with the host that a request was made for, as in Go: a redirect to another, or
-//! from https to http, goes on without them, and so does everything after it. What is posted is not
-//! redirected there at all if there are credentials: without the header that names a tenant, another
-//! tenant would get the data.
+//! from https to http, goes on without them, and so does everything after it. What is posted is
+//! not redirected there at all if there are credentials: without the header that names a tenant,
+//! another tenant would get the data.
 //!
 //! One thing is not as in Prometheus: `server_name` is the name that the certificate must have, but
 //! the name that the server is asked for (SNI) remains the URL's host.

@@ -83,7 +83,7 @@ where
     let mut timer = pin!(sleep(NEVER));
     let mut deadline = Deadline::NONE;
     let (mut told_to_stop, mut told_to_hang_up) = (false, false);
-    std::future::poll_fn(|context| {
+    let ended = std::future::poll_fn(|context| {
         loop {
             if let Poll::Ready(result) = connection.as_mut().poll(context) {
                 return Poll::Ready(result.map_err(|error| reason(&*error)));
@@ -110,15 +110,12 @@ where
             timer.as_mut().reset(Instant::now() + HANG_UP);
         }
     })
-    .await
-    .or_else(|reason| reason.map_or(Ok(()), Err))
-    .and_then(|()| {
-        if told_to_hang_up {
-            Err(Closed::Idle)
-        } else {
-            Ok(())
-        }
-    })
+    .await;
+    match ended {
+        Ok(()) if told_to_hang_up => Err(Closed::Idle),
+        Ok(()) | Err(None) => Ok(()),
+        Err(Some(reason)) => Err(reason),
+    }
 }
 
 /// HTTP within `limits`.

@@ -174,6 +174,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let accepting = async {
         loop {
+            shared.peers.settled().await;
             match listener.accept().await {
                 Ok((stream, address)) => match shared.peers.enter(address.ip()) {
                     Ok(place) => begin(&shared, stream, place),

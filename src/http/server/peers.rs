@@ -1,14 +1,15 @@
 //! Who has how many connections.
 //!
-//! When there is no room for one more in all, the oldest of those gives way on which nobody who
-//! may has sent a request yet. A flood of connections from many addresses pushes itself out so,
-//! and a sender that comes and writes finds room. From one address there are never more than its
-//! share.
+//! When there is no room for one more in all, one of those gives way on which nobody who may has
+//! sent a request yet: of the peer that has the most of them, the oldest. A flood of connections
+//! from many addresses pushes itself out so, and a sender that comes and writes finds room. From
+//! one address there are never more than its share.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::limits::Limits;
@@ -16,6 +17,8 @@ use super::metrics::Closed;
 
 /// How much of an IPv6 address tells one peer from another: who has a network has all of it.
 const IPV6_NETWORK: u128 = !0 << 64;
+/// Connections that gave way and are not closed yet, at the most.
+const LEAVING: usize = 64;
 
 /// The open connections, by address. There is an entry only for who has one.
 #[derive(Debug)]
@@ -23,14 +26,19 @@ pub(super) struct Peers {
     in_all: usize,
     of_one: usize,
     open: Mutex<Open>,
+    /// Somebody has gone.
+    gone: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Open {
+    /// Without those that gave way.
     in_all: usize,
+    /// Those that gave way and are not closed yet.
+    leaving: usize,
     by_peer: HashMap<IpAddr, usize>,
-    /// Those on which nobody who may has sent a request, from the oldest on.
-    strangers: BTreeMap<u64, CancellationToken>,
+    /// Those on which nobody who may has sent a request, by peer and then from the oldest on.
+    strangers: HashMap<IpAddr, BTreeMap<u64, CancellationToken>>,
     next: u64,
 }
 
@@ -51,6 +59,7 @@ impl Peers {
             in_all: limits.connections,
             of_one: limits.connections_per_peer,
             open: Mutex::default(),
+            gone: Notify::new(),
         })
     }
 
@@ -63,19 +72,21 @@ impl Peers {
             return Err(Closed::PeerConnections);
         }
         if open.in_all >= self.in_all {
-            let Some((_, pushed_out)) = open.strangers.pop_first() else {
+            let Some(pushed_out) = open.push_out() else {
                 return Err(Closed::Connections);
             };
             pushed_out.cancel();
             // Its place is free; its task just has not heard of it yet.
             open.in_all -= 1;
+            open.leaving += 1;
         }
         open.by_peer.insert(peer, of_this + 1);
         open.in_all += 1;
         let number = open.next;
         open.next += 1;
         let pushed_out = CancellationToken::new();
-        open.strangers.insert(number, pushed_out.clone());
+        let strangers = open.strangers.entry(peer).or_default();
+        strangers.insert(number, pushed_out.clone());
         drop(open);
         Ok(Place {
             peers: Arc::clone(self),
@@ -86,15 +97,48 @@ impl Peers {
         })
     }
 
+    /// Waits until those that gave way are closed, but for a few: accepting is faster than that.
+    pub(super) async fn settled(&self) {
+        while self.open().leaving > LEAVING {
+            self.gone.notified().await;
+        }
+    }
+
     fn open(&self) -> MutexGuard<'_, Open> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Open {
+    /// Takes the connection out that has to give way.
+    fn push_out(&mut self) -> Option<CancellationToken> {
+        let most = self
+            .strangers
+            .iter()
+            .max_by_key(|(_, of_peer)| of_peer.len());
+        let peer = most.map(|(peer, _)| *peer)?;
+        let of_peer = self.strangers.get_mut(&peer)?;
+        let (_, pushed_out) = of_peer.pop_first()?;
+        if of_peer.is_empty() {
+            self.strangers.remove(&peer);
+        }
+        Some(pushed_out)
+    }
+
+    fn is_no_stranger(&mut self, peer: IpAddr, number: u64) {
+        if let Some(of_peer) = self.strangers.get_mut(&peer) {
+            of_peer.remove(&number);
+            if of_peer.is_empty() {
+                self.strangers.remove(&peer);
+            }
+        }
     }
 }
 
 impl Place {
     /// Somebody who may has sent a request on this connection: it does not give way any more.
     pub(super) fn keep(&self) {
-        self.peers.open().strangers.remove(&self.number);
+        self.peers.open().is_no_stranger(self.peer, self.number);
     }
 
     /// Whose it is.
@@ -119,9 +163,11 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         let mut open = self.peers.open();
-        open.strangers.remove(&self.number);
-        // Whoever took the place of this one has counted it off already.
-        if !self.pushed_out.is_cancelled() {
+        open.is_no_stranger(self.peer, self.number);
+        if self.pushed_out.is_cancelled() {
+            open.leaving -= 1;
+            self.peers.gone.notify_one();
+        } else {
             open.in_all -= 1;
         }
         if let Some(of_this) = open.by_peer.get_mut(&self.peer) {
@@ -136,7 +182,7 @@ impl Drop for Place {
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => Ipv6Addr::from(u128::from(address) & IPV6_NETWORK).into(),
-        v4 => v4,
+        IpAddr::V4(address) => address.into(),
     }
 }
 
@@ -180,23 +226,29 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_stranger_gives_way_and_nobody_else() {
-        let peers = peers(3, 3);
+    fn the_oldest_stranger_of_the_greediest_peer_gives_way_and_nobody_else() {
+        let peers = peers(4, 4);
         let known = enter(&peers, "10.0.0.1").unwrap();
         let stranger = |address: &str| peers.enter(address.parse().unwrap());
-        let oldest = stranger("10.0.0.2").unwrap();
+        let other = stranger("10.0.0.2").unwrap();
+        let oldest = stranger("10.0.0.3").unwrap();
         let younger = stranger("10.0.0.3").unwrap();
         let newest = stranger("10.0.0.4").unwrap();
         assert!(oldest.pushed_out.is_cancelled());
         assert!(!known.pushed_out.is_cancelled() && !younger.pushed_out.is_cancelled());
+        assert!(!other.pushed_out.is_cancelled() && !newest.pushed_out.is_cancelled());
         // It counts once, whenever its task hears of it.
+        assert_eq!(peers.open().leaving, 1);
         drop(oldest);
-        assert_eq!(peers.open().in_all, 3);
-        younger.keep();
-        newest.keep();
+        assert_eq!(peers.open().leaving, 0);
+        assert_eq!(peers.open().in_all, 4);
+        for place in [&other, &younger, &newest] {
+            place.keep();
+        }
         assert_eq!(stranger("10.0.0.5").unwrap_err(), Closed::Connections);
-        drop((known, younger, newest));
+        drop((known, other, younger, newest));
         assert_eq!(peers.open().in_all, 0);
         assert!(peers.open().by_peer.is_empty());
+        assert!(peers.open().strangers.is_empty());
     }
 }

@@ -27,7 +27,7 @@ impl Setup {
     fn start(limits: Limits) -> Self {
         let registry = Registry::new();
         let endless = || async {
-            let chunk = Bytes::from_static(&[b'x'; 64 * 1024]);
+            let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
             Body::from_stream(stream::repeat_with(move || Ok::<_, String>(chunk.clone())))
         };
         let service = Router::new()

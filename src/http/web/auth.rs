@@ -213,25 +213,31 @@ impl Drop for Waiting<'_> {
 
 /// The last tags, up to a number.
 #[derive(Default)]
-struct Memory(Mutex<(HashSet<[u8; 32]>, VecDeque<[u8; 32]>)>);
+struct Memory(Mutex<Tags>);
+
+#[derive(Default)]
+struct Tags {
+    known: HashSet<[u8; 32]>,
+    /// From the oldest on.
+    order: VecDeque<[u8; 32]>,
+}
 
 impl Memory {
     fn has(&self, tag: &[u8; 32]) -> bool {
         let memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        memory.0.contains(tag)
+        memory.known.contains(tag)
     }
 
     fn add(&self, tag: [u8; 32]) {
         let mut memory = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (tags, order) = &mut *memory;
-        if !tags.insert(tag) {
+        if !memory.known.insert(tag) {
             return;
         }
-        order.push_back(tag);
-        if order.len() > REMEMBERED
-            && let Some(oldest) = order.pop_front()
+        memory.order.push_back(tag);
+        if memory.order.len() > REMEMBERED
+            && let Some(oldest) = memory.order.pop_front()
         {
-            tags.remove(&oldest);
+            memory.known.remove(&oldest);
         }
     }
 }

@@ -73,7 +73,7 @@ pub(super) fn server(
             failed(
                 certificate.key,
                 format!("cannot use the certificate: {error}"),
-            )
+            );
         })
         .ok()?;
     server.ignore_client_order = config.prefer_server_cipher_suites;

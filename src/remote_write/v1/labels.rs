@@ -306,7 +306,13 @@ impl LabelReader {
 impl Labels<'_> {
     /// The labels for an error message: whatever they hold, shortened.
     pub(super) fn describe(&self) -> String {
-        let text = |span| String::from_utf8_lossy(self.bytes(span));
+        // No more of a text than is shown: to write all of one that is too long takes longer than
+        // all else that is done with its request.
+        let text = |span| {
+            let bytes = self.bytes(span);
+            let shown = bytes.get(..2 * DESCRIPTION_LIMIT_BYTES).unwrap_or(bytes);
+            String::from_utf8_lossy(shown)
+        };
         let mut description = String::from("{");
         for (index, LabelSpan { name, value }) in self.spans.iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };

@@ -102,8 +102,11 @@ async fn bodies_that_lie() {
         let found: Vec<u16> = stream::iter(posts).buffer_unordered(8).collect().await;
         assert_eq!(found, [status; 16], "{name}");
     }
-    let peak = arena.peak_mib();
-    assert!(peak < 1200, "{peak} MiB");
+    // As many as there are processors are worked on, each with 128 MiB at the most, twice while a
+    // buffer grows; bodies come on top of that.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let (peak, limit) = (arena.peak_mib(), 300 + 256 * processors as u64);
+    assert!(peak < limit, "{peak} MiB");
     arena.end("bodies that lie").await;
 }
 

@@ -92,7 +92,8 @@ fn configuration(server: &Server) -> String {
         .unwrap();
     }
     text += &format!(
-        "scrape_configs:\n  - job_name: j\n    basic_auth: {{username: u, password: s3cr3t-j}}\n    \
+        "scrape_configs:\n  - job_name: j\n    \
+         basic_auth: {{username: u, password: s3cr3t-j}}\n    \
          scrape_interval: 100ms\n    scrape_timeout: 100ms\n    \
          proxy_url: http://u:s3cr3t-proxy@127.0.0.1:1\n    \
          static_configs: [{{targets: ['{address}']}}]\n    http_sd_configs:\n      \

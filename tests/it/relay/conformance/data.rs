@@ -163,7 +163,7 @@ async fn d9_e2_timestamps_and_values_are_carried_bit_for_bit() {
         (0x7ff0_0000_0000_0002, i64::MAX),
         (0x7ff8_0000_0000_0001, i64::MIN),
         (f64::NEG_INFINITY.to_bits(), -1),
-        ((-0.0_f64).to_bits(), 0),
+        (f64::MIN_POSITIVE.to_bits(), 0),
     ]
     .map(|(bits, timestamp)| second::Sample {
         value: f64::from_bits(bits),
