@@ -127,7 +127,7 @@ impl Arguments {
             let by_two = *routes == Routes::ChartByTwo;
             program.name().to_owned() + if by_two { ", two routes" } else { "" }
         });
-        table::row(&row.name, row.goal, names.zip(turns).collect());
+        table::row(&row.name, row.goal, &names.zip(turns).collect::<Vec<_>>());
     }
 
     async fn measure_latency(&self, rows: &[Row], vmagent: &Program) {
@@ -145,7 +145,7 @@ impl Arguments {
         }
         let names = contenders.iter().map(|program| program.name().to_owned());
         let name = format!("latency at {rate:.0} requests/s");
-        table::row(&name, f64::NAN, names.zip(turns).collect());
+        table::row(&name, f64::NAN, &names.zip(turns).collect::<Vec<_>>());
         let (median, p99) = latency::disk();
         println!("the disk alone, a write of 32 KiB and a sync: p50 {median:.2?}, p99 {p99:.2?}");
     }
@@ -159,6 +159,6 @@ impl Arguments {
             }
         }
         let names = contenders.iter().map(|program| program.name().to_owned());
-        table::row("scrape", 3.0, names.zip(turns).collect());
+        table::row("scrape", 3.0, &names.zip(turns).collect::<Vec<_>>());
     }
 }

@@ -23,7 +23,7 @@ pub(crate) fn head(programs: &[&Program]) {
 }
 
 /// One row's contenders, the first of which the others are compared with.
-pub(crate) fn row(name: &str, goal: f64, contenders: Vec<(String, Vec<Found>)>) {
+pub(crate) fn row(name: &str, goal: f64, contenders: &[(String, Vec<Found>)]) {
     let Some((_, ours)) = contenders.first() else {
         return;
     };
