@@ -54,9 +54,8 @@ impl Chart {
         let values = self.file("values.yml");
         let (_, list) = values.split_once("      remoteWrite:\n").expect("a list");
         let entry: String = list
-            .lines()
+            .split_inclusive('\n')
             .take_while(|line| line.starts_with("        "))
-            .map(|line| format!("{line}\n"))
             .collect();
         assert_eq!(
             entry.matches("url:").count(),

@@ -106,9 +106,9 @@ fn encode(form: Form, request: &[u8]) -> Option<(Vec<u8>, Contents, LeftOut)> {
     encoder.begin();
     let nothing_known = |_: &[u8]| None::<SeriesMetadata<'static>>;
     encoder.add(form, request, &nothing_known).ok()?;
-    let mut encoded = Vec::new();
-    let (contents, left_out) = encoder.finish(&mut encoded);
-    Some((encoded, contents, left_out))
+    let mut bytes = Vec::new();
+    let (contents, left_out) = encoder.finish(&mut bytes);
+    Some((bytes, contents, left_out))
 }
 
 fn contents_of(request: &write_v2::Request) -> Contents {

@@ -239,10 +239,10 @@ async fn no_secret_is_printed_or_served_while_all_goes_wrong() {
         "/api/v1/queues",
         "/api/v1/targets",
     ] {
-        let (status, served) = relay.get(path).await;
-        assert!(status.is_success() && served.len() > 10, "{path}: {served}");
-        assert_clean(path, &served);
-        assert!(!served.contains(&relay.token), "{path} tells the token");
+        let (status, body) = relay.get(path).await;
+        assert!(status.is_success() && body.len() > 10, "{path}: {body}");
+        assert_clean(path, &body);
+        assert!(!body.contains(&relay.token), "{path} tells the token");
     }
     let (_, config) = relay.get("/api/v1/status/config").await;
     let hidden = config.matches("<secret>").count();
