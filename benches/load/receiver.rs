@@ -14,7 +14,7 @@ use promrelay::remote_write::v1;
 
 const BODY_BYTES: u64 = 64 << 20;
 const DECODED_BYTES: u64 = 1 << 30;
-const BODY_TIME: Duration = Duration::from_secs(60);
+const BODY_TIME: Duration = Duration::from_mins(1);
 
 /// What arrived on a path, or on all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

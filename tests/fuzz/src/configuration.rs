@@ -13,7 +13,7 @@ pub fn run(bytes: &[u8]) {
     if text.len() > MAX_BYTES {
         return;
     }
-    let environment = |name: &str| (name.len() % 2 == 0).then(|| "a b: [c".to_owned());
+    let environment = |name: &str| name.len().is_multiple_of(2).then(|| "a b: [c".to_owned());
     match config::parse("f.yml", text, &environment) {
         Ok(config) => assert!(!config.routes.is_empty()),
         Err(problems) => {

@@ -121,7 +121,7 @@ async fn check(directory: &Path) {
     let mut reader = queue.reader();
     let mut last = None;
     while let Ok(Some(entry)) =
-        tokio::time::timeout(Duration::from_secs(60), reader.next_stored()).await
+        tokio::time::timeout(Duration::from_mins(1), reader.next_stored()).await
     {
         let id = entry.bytes.first().copied().expect("no record is empty");
         assert_eq!(entry.bytes, payload(id), "a record that nobody appended");

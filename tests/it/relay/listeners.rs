@@ -24,9 +24,9 @@ fn apart() -> WebOptions {
 }
 
 async fn status(method: Method, url: String) -> StatusCode {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
-    let answer = client.request(method, url).send().await.unwrap();
-    answer.status()
+    let client = reqwest::Client::builder().no_proxy().build();
+    let request = client.expect("a client").request(method, url);
+    request.send().await.expect("an answer").status()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -91,7 +91,8 @@ fn configuration(server: &Server) -> String {
         )
         .unwrap();
     }
-    text += &format!(
+    writeln!(
+        text,
         "scrape_configs:\n  - job_name: j\n    \
          basic_auth: {{username: u, password: s3cr3t-j}}\n    \
          scrape_interval: 100ms\n    scrape_timeout: 100ms\n    \
@@ -100,8 +101,9 @@ fn configuration(server: &Server) -> String {
          - url: http://u:s3cr3t-sd@{address}/500\n        refresh_interval: 1s\n        \
          authorization: {{credentials: s3cr3t-sd-a}}\n    kubernetes_sd_configs:\n      \
          - role: pod\n        api_server: http://u:s3cr3t-k8s@{address}\n        \
-         bearer_token: s3cr3t-k8s-b\n"
-    );
+         bearer_token: s3cr3t-k8s-b"
+    )
+    .unwrap();
     text
 }
 

@@ -24,7 +24,7 @@ impl Builder {
             labels_refs,
             ..Default::default()
         });
-        self.0.timeseries.last_mut().unwrap()
+        self.0.timeseries.last_mut().expect("it was just added")
     }
 
     /// Adds a series with one sample.
@@ -52,7 +52,7 @@ impl Builder {
             symbols.push(text.to_owned());
             symbols.len() - 1
         });
-        u32::try_from(index).unwrap()
+        u32::try_from(index).expect("a few symbols")
     }
 
     pub(super) fn body(&self) -> Vec<u8> {
@@ -101,7 +101,7 @@ pub(super) fn written(headers: &HeaderMap) -> Option<Written> {
         .map(|what| format!("x-prometheus-remote-write-{what}-written"));
     let values: Vec<u64> = names
         .iter()
-        .filter_map(|name| headers.get(name)?.to_str().unwrap().parse().ok())
+        .filter_map(|name| headers.get(name)?.to_str().ok()?.parse().ok())
         .collect();
     assert!(values.is_empty() || values.len() == 3, "{headers:?}");
     values.try_into().ok()
