@@ -2,8 +2,10 @@
 
 use std::fs::{self, OpenOptions};
 use std::net::TcpListener;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -125,13 +127,22 @@ impl Drop for Process {
     }
 }
 
-/// A port on loopback that nobody listens on.
+/// A port on loopback that nobody listens on; another one each time.
 pub(crate) fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("loopback has a free port");
-    listener
-        .local_addr()
-        .expect("a bound socket has an address")
-        .port()
+    /// Below those that systems take for outgoing connections, of which some tests open thousands.
+    const PORTS: Range<u16> = 10_000..30_000;
+    static TAKEN: AtomicU16 = AtomicU16::new(0);
+
+    let start = std::process::id() % u32::from(PORTS.end - PORTS.start);
+    let start = u16::try_from(start).expect("less than the ports");
+    for _ in PORTS {
+        let offset = TAKEN.fetch_add(1, Ordering::Relaxed).wrapping_add(start);
+        let port = PORTS.start + offset % (PORTS.end - PORTS.start);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("loopback has no free port");
 }
 
 /// The value that `check` returns once it returns one.
