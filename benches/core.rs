@@ -13,10 +13,11 @@ use promrelay::queue::{Options, Queue};
 use promrelay::relabel::{RuleConfig, Rules};
 use promrelay::remote_write::block::Form;
 use promrelay::remote_write::snappy::{Compressor, decompress};
-use promrelay::remote_write::v1::{Limits, TIMESERIES, encode_labels};
+use promrelay::remote_write::v1::{Limits, Payload, TIMESERIES, encode_labels};
 use promrelay::remote_write::v2::{Decoder, Encoder};
 use promrelay::remote_write::wire::{put_bytes_field, put_varint};
 use promrelay::route::{Route, Router, RouterMetrics};
+use promrelay::send::families::{Families, Interest};
 use promrelay::telemetry::Registry;
 
 /// Series in a request.
@@ -101,7 +102,8 @@ fn router(directory: &std::path::Path) -> Arc<Router> {
             rules: Rules::compile(&rules),
             lanes: 4,
             max_samples_per_send: 2000,
-            metadata: true,
+            payload: Payload::ALL,
+            interest: Arc::new(Interest::noted(&Registry::new())),
             queue: opened.expect("a directory that can be written").0,
         }
     };
@@ -113,7 +115,13 @@ fn router(directory: &std::path::Path) -> Arc<Router> {
         .iter()
         .map(|route| (route.name.as_ref(), &route.rules));
     let metrics = RouterMetrics::new(&Registry::new(), named);
-    Arc::new(Router::new(routes, Vec::new(), LIMITS, metrics))
+    Arc::new(Router::new(
+        routes,
+        Vec::new(),
+        LIMITS,
+        Families::new(&Registry::new()),
+        metrics,
+    ))
 }
 
 fn core(criterion: &mut Criterion) {

@@ -22,9 +22,10 @@ use promrelay::queue::{Durability, OnFull, Options, Queue, Record};
 use promrelay::relabel::{RuleConfig, Rules, Scratch};
 use promrelay::remote_write::block::Form;
 use promrelay::remote_write::snappy::{Compressor, decompress, join};
-use promrelay::remote_write::v1::{Limits, Series, TIMESERIES, Walker, encode_labels};
+use promrelay::remote_write::v1::{Limits, Payload, Series, TIMESERIES, Walker, encode_labels};
 use promrelay::remote_write::wire::put_bytes_field;
 use promrelay::route::{Route, Router, RouterMetrics};
+use promrelay::send::families::{Families, Interest};
 use promrelay::telemetry::Registry;
 use workload::{Kind, NODE_EXPORTER, Workload};
 
@@ -71,7 +72,8 @@ fn router(directory: &std::path::Path, rule_lists: &[&str]) -> Arc<Router> {
             rules: rules(yaml),
             lanes: 4,
             max_samples_per_send: 2000,
-            metadata: true,
+            payload: Payload::ALL,
+            interest: Arc::new(Interest::noted(&Registry::new())),
             queue: opened.expect("a directory that can be written").0,
         }
     };
@@ -80,7 +82,13 @@ fn router(directory: &std::path::Path, rule_lists: &[&str]) -> Arc<Router> {
         .iter()
         .map(|route| (route.name.as_ref(), &route.rules));
     let metrics = RouterMetrics::new(&Registry::new(), named);
-    Arc::new(Router::new(routes, Vec::new(), LIMITS, metrics))
+    Arc::new(Router::new(
+        routes,
+        Vec::new(),
+        LIMITS,
+        Families::new(&Registry::new()),
+        metrics,
+    ))
 }
 
 /// A request of one label a series besides the job: a name that is new with every `round`.

@@ -18,9 +18,10 @@ use super::orphans::Orphans;
 use crate::config::Config;
 use crate::http::client::BuildError;
 use crate::queue;
-use crate::relabel::Rules;
+use crate::relabel::{RuleConfig, Rules};
 use crate::remote_write::v1::Limits;
 use crate::route::{self, Route, Router, RouterMetrics};
+use crate::send::families::{Families, Interest};
 use crate::send::{self, Endpoint, SendMetrics, Sender};
 use crate::store::{Command, Contents, Listed, RouteStore, Storage, StoreError};
 use crate::telemetry::{Registry, causes};
@@ -47,6 +48,8 @@ pub enum FleetError {
 pub(super) struct Fleet {
     storage_path: PathBuf,
     registry: Registry,
+    /// What is known of metric families stays known, whatever the routes are.
+    families: Arc<Families>,
     members: BTreeMap<Arc<str>, Member>,
     /// Of members and of those that were: what a queue holds stays true while nobody has it open.
     metrics: BTreeMap<Arc<str>, QueueMetrics>,
@@ -60,6 +63,8 @@ struct Member {
     store: RouteStore,
     sender: Sender,
     config: send::Config,
+    /// The rules and what they were seen to keep; both change together.
+    interest: (Vec<RuleConfig>, Arc<Interest>),
 }
 
 /// A member that has not begun to work.
@@ -79,6 +84,7 @@ impl Fleet {
         Self {
             storage_path,
             orphans: Orphans::new(registry.clone()),
+            families: Families::new(&registry),
             registry,
             members: BTreeMap::new(),
             metrics: BTreeMap::new(),
@@ -235,6 +241,7 @@ impl Fleet {
             json!({
                 "route": name.as_ref(),
                 "url": member.config.url.redacted(),
+                "protobufMessage": member.sender.message().name(),
                 "queuedSamples": stats.queued.weight,
                 "queuedRecords": stats.queued.records,
                 "queuedBytes": stats.queued.bytes,
@@ -308,16 +315,40 @@ impl Fleet {
         metrics.or_insert_with(new_metrics).opened(&store);
         let metrics = SendMetrics::new(&self.registry, &name);
         let (queue, parking) = (store.queue.clone(), Arc::clone(&store.parking));
-        let sender = Sender::start(Arc::clone(&name), queue, parking, endpoint, metrics);
+        let sender = Sender::start(
+            Arc::clone(&name),
+            queue,
+            parking,
+            endpoint,
+            Arc::clone(&self.families),
+            metrics,
+        );
         let member = Member {
             store,
             sender,
             config,
+            interest: (Vec::new(), Arc::new(Interest::everything())),
         };
         self.members.insert(name, member);
     }
 
-    fn router(&self, config: &Config) -> Arc<Router> {
+    /// What each route keeps is noted anew where its rules change, and goes on otherwise.
+    fn set_interests(&mut self, routes: &[route::Config]) {
+        for route in routes {
+            let Some(member) = self.members.get_mut(route.name.as_str()) else {
+                continue;
+            };
+            let (rules, interest) = &mut member.interest;
+            if *rules != route.rules {
+                rules.clone_from(&route.rules);
+                *interest = Arc::new(Interest::new(&Rules::compile(rules), &self.registry));
+            }
+            member.sender.set_interest(Arc::clone(interest));
+        }
+    }
+
+    fn router(&mut self, config: &Config) -> Arc<Router> {
+        self.set_interests(&config.routes);
         let route = |config: &route::Config| {
             let (name, member) = self
                 .members
@@ -328,7 +359,8 @@ impl Fleet {
                 rules: Rules::compile(&config.rules),
                 lanes: config.send.queue_config.lanes(),
                 max_samples_per_send: config.send.queue_config.max_samples_per_send,
-                metadata: config.send.metadata_config.send,
+                payload: config.payload,
+                interest: Arc::clone(&member.interest.1),
                 queue: member.store.queue.clone(),
             }
         };
@@ -345,8 +377,9 @@ impl Fleet {
             label_value_bytes: config.receive.max_label_value_bytes,
         };
         let external_labels = config.external_labels.clone();
+        let families = Arc::clone(&self.families);
         Arc::new(
-            Router::new(routes, external_labels, limits, metrics)
+            Router::new(routes, external_labels, limits, families, metrics)
                 .with_verdict_bounds(config.verdicts),
         )
     }

@@ -10,6 +10,7 @@ use crate::http::client::{BesideClient, ClientConfig, WithClient, beside_client}
 use crate::queue;
 use crate::receive;
 use crate::relabel::RuleConfig;
+use crate::remote_write::message;
 use crate::route::VerdictConfig;
 use crate::scrape::{Escaping, Protocol, ScrapeConfig};
 use crate::send::RejectionConfig;
@@ -74,6 +75,12 @@ pub(super) struct RemoteWrite {
     pub(super) write_relabel_configs: Vec<RuleConfig>,
     #[serde(default)]
     pub(super) protobuf_message: ProtobufMessage,
+    #[serde(default = "yes")]
+    pub(super) protobuf_message_fallback: bool,
+    #[serde(default)]
+    pub(super) send_exemplars: bool,
+    #[serde(default)]
+    pub(super) send_native_histograms: bool,
     #[serde(default)]
     pub(super) queue_config: QueueConfig,
     #[serde(default)]
@@ -128,6 +135,8 @@ pub(super) enum ProtobufMessage {
     #[default]
     #[serde(rename = "prometheus.WriteRequest")]
     V1,
+    #[serde(rename = "io.prometheus.write.v2.Request")]
+    V2,
 }
 
 /// What a route's parked batches take on disk, where nobody says anything.
@@ -135,13 +144,16 @@ const PARKED_MAX_BYTES: ByteSize = ByteSize::mib(256);
 
 impl BesideClient for RemoteWrite {
     const NAME: &'static str = "RemoteWrite";
-    const KEYS: &'static [&'static str] = &beside_client::<10, 23>([
+    const KEYS: &'static [&'static str] = &beside_client::<13, 26>([
         "name",
         "url",
         "remote_timeout",
         "headers",
         "write_relabel_configs",
         "protobuf_message",
+        "protobuf_message_fallback",
+        "send_exemplars",
+        "send_native_histograms",
         "queue_config",
         "metadata_config",
         "on_rejection",
@@ -216,15 +228,26 @@ impl TryFrom<String> for ProtobufMessage {
     fn try_from(name: String) -> Result<Self, String> {
         match name.as_str() {
             "prometheus.WriteRequest" | "V1.0" => Ok(Self::V1),
-            "io.prometheus.write.v2.Request" | "V2.0" => Err(format!(
-                "promrelay does not send {name} yet: write prometheus.WriteRequest"
-            )),
+            "io.prometheus.write.v2.Request" | "V2.0" => Ok(Self::V2),
             _ => Err(format!(
                 "unknown type for remote write protobuf message {name}, supported: \
-                 prometheus.WriteRequest"
+                 prometheus.WriteRequest, io.prometheus.write.v2.Request"
             )),
         }
     }
+}
+
+impl From<ProtobufMessage> for message::ProtobufMessage {
+    fn from(message: ProtobufMessage) -> Self {
+        match message {
+            ProtobufMessage::V1 => Self::V1,
+            ProtobufMessage::V2 => Self::V2,
+        }
+    }
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn thirty_seconds() -> Duration {

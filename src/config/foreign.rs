@@ -128,22 +128,6 @@ pub(super) const KEYS: &[(&str, &[&str], Foreign)] = &[
     ),
     (
         "RemoteWrite",
-        &["send_exemplars"],
-        Fixed(
-            &["true"],
-            "promrelay carries exemplars as they come and cannot remove them yet",
-        ),
-    ),
-    (
-        "RemoteWrite",
-        &["send_native_histograms"],
-        Fixed(
-            &["true"],
-            "promrelay carries histograms as they come and cannot remove them yet",
-        ),
-    ),
-    (
-        "RemoteWrite",
         &["round_robin_dns"],
         Fixed(&["false"], "promrelay does not support it yet"),
     ),

@@ -11,6 +11,7 @@ use super::typed::Findings;
 use super::yaml::Node;
 use super::{names, spelling};
 use crate::http::client::{ClientConfig, WithClient, is_reserved};
+use crate::remote_write::v1::Payload;
 use crate::route;
 use crate::send::{self, RejectionConfig};
 use crate::settings::{ByteSize, Secret};
@@ -46,11 +47,17 @@ pub(super) fn build(
             client,
             queue_config: entry.queue_config,
             metadata_config: entry.metadata_config,
+            message: entry.protobuf_message.into(),
+            falls_back: entry.protobuf_message_fallback,
             on_rejection: entry.on_rejection.clone(),
         };
         routes.push(route::Config {
             name: entry.name.clone().unwrap_or_default(),
             rules: entry.write_relabel_configs.clone(),
+            payload: Payload {
+                exemplars: entry.send_exemplars,
+                histograms: entry.send_native_histograms,
+            },
             send,
             queue: entry.queue.options(storage),
             parked_max_bytes: entry.queue.parked_max_bytes(),

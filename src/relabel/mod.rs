@@ -128,6 +128,12 @@ impl Rules {
         self.rules.iter()
     }
 
+    /// Whether any rule can drop a series.
+    #[must_use]
+    pub fn filters(&self) -> bool {
+        self.rules.iter().any(|rule| rule.action.is_filter())
+    }
+
     /// Whether any rule can change labels.
     #[must_use]
     pub fn rewrites(&self) -> bool {

@@ -37,6 +37,15 @@ pub struct Counts {
     pub samples: u64,
 }
 
+impl Counts {
+    /// Adds what another piece holds.
+    pub fn add(&mut self, other: Self) {
+        self.raw_len += other.raw_len;
+        self.series += other.series;
+        self.samples += other.samples;
+    }
+}
+
 /// A block as read back from a queue.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Block {

@@ -12,6 +12,7 @@
 
 use thiserror::Error;
 
+use super::carried::{SERIES_METADATA, SeriesMetadata};
 use super::wire::{
     Field, Fields, Value, WireError, bytes_field_len, put_bytes_field, put_bytes_header,
 };
@@ -22,16 +23,20 @@ mod split;
 
 use labels::LabelReader;
 pub use labels::{InvalidLabels, Labels, Limits};
-pub use split::{Piece, count, halve};
+pub use split::{Piece, count, cut, halve};
 
 /// `WriteRequest.timeseries`.
 pub const TIMESERIES: u32 = 1;
 /// `WriteRequest.metadata`.
 pub const METADATA: u32 = 3;
-pub(super) const LABELS: u32 = 1;
-pub(super) const SAMPLES: u32 = 2;
-pub(super) const EXEMPLARS: u32 = 3;
-pub(super) const HISTOGRAMS: u32 = 4;
+/// `TimeSeries.labels`.
+pub const LABELS: u32 = 1;
+/// `TimeSeries.samples`.
+pub const SAMPLES: u32 = 2;
+/// `TimeSeries.exemplars`.
+pub const EXEMPLARS: u32 = 3;
+/// `TimeSeries.histograms`.
+pub const HISTOGRAMS: u32 = 4;
 pub(super) const LABEL_NAME: u32 = 1;
 pub(super) const LABEL_VALUE: u32 = 2;
 
@@ -90,10 +95,31 @@ pub struct Series<'a> {
     pub labels: Labels<'a>,
     /// Samples and native histograms in the payload.
     pub samples: u64,
+    /// How many of them are native histograms.
+    pub histograms: u64,
+    /// Exemplars in the payload.
+    pub exemplars: u64,
     raw: &'a [u8],
     message: &'a [u8],
     /// Where the payload begins, if the labels stand in front of it as `labels` has them.
     payload_start: Option<usize>,
+}
+
+/// Which parts of the payload go along, beside samples and what is not known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Payload {
+    /// Exemplars.
+    pub exemplars: bool,
+    /// Native histograms.
+    pub histograms: bool,
+}
+
+impl Payload {
+    /// Everything.
+    pub const ALL: Self = Self {
+        exemplars: true,
+        histograms: true,
+    };
 }
 
 /// Walks over the parts of a decompressed `WriteRequest`.
@@ -171,6 +197,41 @@ impl<'a> Series<'a> {
         }
     }
 
+    /// Whether there is nothing in the payload that `payload` leaves out.
+    #[must_use]
+    #[inline]
+    pub fn is_within(&self, payload: Payload) -> bool {
+        (self.exemplars == 0 || payload.exemplars) && (self.histograms == 0 || payload.histograms)
+    }
+
+    /// The same as [`Self::encode_with`], but of the payload only what `payload` lets go along.
+    pub fn encode_part(&self, label_block: &[u8], payload: Payload, buffer: &mut Vec<u8>) {
+        let goes_along = |field: &Field<'_>| match (field.number, field.value) {
+            (EXEMPLARS, Value::Bytes(_)) => payload.exemplars,
+            (HISTOGRAMS, Value::Bytes(_)) => payload.histograms,
+            _ => true,
+        };
+        let fields = || self.payload_fields().filter(goes_along);
+        let length: usize = fields().map(|field| field.raw.len()).sum();
+        put_bytes_header(buffer, TIMESERIES, label_block.len() + length);
+        buffer.extend_from_slice(label_block);
+        fields().for_each(|field| buffer.extend_from_slice(field.raw));
+    }
+
+    /// What the series says of its metric, if it is in the carried form and says anything.
+    #[must_use]
+    pub fn carried_metadata(&self) -> Option<SeriesMetadata<'a>> {
+        let said = |field: Field<'a>| match (field.number, field.value) {
+            (SERIES_METADATA, Value::Bytes(message)) => Some(message),
+            _ => None,
+        };
+        let mut metadata = SeriesMetadata::default();
+        for message in self.payload_fields().filter_map(said) {
+            metadata.merge(message).ok()?;
+        }
+        (!metadata.is_empty()).then_some(metadata)
+    }
+
     fn payload_len(&self) -> usize {
         match self.payload_start {
             Some(start) => self.message.len() - start,
@@ -196,12 +257,12 @@ impl<'a> Series<'a> {
         (self.raw, self.message) = (raw, message);
         self.labels.start(message);
         let canonical = reader.read_canonical(&mut self.labels).and_then(|end| {
-            let samples = count_samples(&message[end..])?;
-            Some((end, samples))
+            let counted = count_payload(&message[end..])?;
+            Some((end, counted))
         });
-        if let Some((payload_start, samples)) = canonical {
+        if let Some((payload_start, counted)) = canonical {
             self.payload_start = Some(payload_start);
-            self.samples = samples;
+            (self.samples, self.histograms, self.exemplars) = counted;
             return Ok(());
         }
         self.labels.start(message);
@@ -210,7 +271,7 @@ impl<'a> Series<'a> {
 
     /// Reads a series that is valid but not canonical, or says what is wrong with it.
     fn read_any(&mut self, reader: &mut LabelReader, index: usize) -> Result<(), DecodeError> {
-        self.samples = 0;
+        (self.samples, self.histograms, self.exemplars) = (0, 0, 0);
         let (mut labels_end, mut labels_in_front) = (0, true);
         reader.start();
         let mut fields = Fields::new(self.message);
@@ -227,11 +288,19 @@ impl<'a> Series<'a> {
                     labels_end = fields.offset();
                     reader.push(&mut self.labels, start, raw, label)
                 }
-                (SAMPLES | HISTOGRAMS, Value::Bytes(sample)) => {
+                (SAMPLES, Value::Bytes(sample)) => {
                     self.samples += 1;
                     check_framing(sample)
                 }
-                (EXEMPLARS, Value::Bytes(exemplar)) => check_framing(exemplar),
+                (HISTOGRAMS, Value::Bytes(histogram)) => {
+                    self.samples += 1;
+                    self.histograms += 1;
+                    check_framing(histogram)
+                }
+                (EXEMPLARS, Value::Bytes(exemplar)) => {
+                    self.exemplars += 1;
+                    check_framing(exemplar)
+                }
                 _ => Ok(()),
             }
             .map_err(|source| DecodeError::Series { index, source })?;
@@ -247,32 +316,40 @@ impl<'a> Series<'a> {
     }
 }
 
-/// Samples and histograms in what follows the labels of a series. `None` if labels are in it, or
-/// something that is not valid.
+/// Samples and histograms, histograms alone, and exemplars in what follows the labels of a series.
+/// `None` if labels are in it, or something that is not valid.
 #[inline]
-fn count_samples(payload: &[u8]) -> Option<u64> {
+fn count_payload(payload: &[u8]) -> Option<(u64, u64, u64)> {
     if let [SAMPLE_TAG, length, sample @ ..] = payload
         && usize::from(*length) == sample.len()
         && is_plain_sample(sample)
     {
-        return Some(1);
+        return Some((1, 0, 0));
     }
-    let mut samples = 0;
+    let (mut samples, mut histograms, mut exemplars) = (0, 0, 0);
     let mut fields = Fields::new(payload);
     while let Some(field) = fields.next_field().ok()? {
         match (field.number, field.value) {
             (LABELS, Value::Bytes(_)) => return None,
-            (SAMPLES | HISTOGRAMS, Value::Bytes(sample)) => {
+            (SAMPLES, Value::Bytes(sample)) => {
                 samples += 1;
                 if !is_plain_sample(sample) {
                     check_framing(sample).ok()?;
                 }
             }
-            (EXEMPLARS, Value::Bytes(exemplar)) => check_framing(exemplar).ok()?,
+            (HISTOGRAMS, Value::Bytes(histogram)) => {
+                samples += 1;
+                histograms += 1;
+                check_framing(histogram).ok()?;
+            }
+            (EXEMPLARS, Value::Bytes(exemplar)) => {
+                exemplars += 1;
+                check_framing(exemplar).ok()?;
+            }
             _ => {}
         }
     }
-    Some(samples)
+    Some((samples, histograms, exemplars))
 }
 
 /// Whether a sample is just a value and a timestamp behind it, as nearly all are.

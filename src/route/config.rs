@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::queue;
 use crate::relabel::RuleConfig;
+use crate::remote_write::v1::Payload;
 use crate::send;
 use crate::settings::{ByteSize, positive};
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub name: String,
     /// `write_relabel_configs`.
     pub rules: Vec<RuleConfig>,
+    /// Which parts of a series' payload it gets: `send_exemplars`, `send_native_histograms`.
+    pub payload: Payload,
     /// Where and how its series are sent.
     pub send: send::Config,
     /// The bounds of its queue.

@@ -1,6 +1,7 @@
 //! What the router counts: once per request, so that everything adds up.
 //!
-//! For every route: received samples = kept + Σ dropped by rule.
+//! For every route: received samples = kept + Σ dropped by rule, where a route that takes no
+//! native histograms has a rule of its own for them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,6 +13,8 @@ use crate::telemetry::Registry;
 
 /// The `rule` label of series that were left without any label.
 const NO_LABELS_LEFT: &str = "no_labels_left";
+/// The `rule` label of native histograms that were kept, but that the route does not take.
+const HISTOGRAMS_NOT_SENT: &str = "native_histograms_not_sent";
 
 /// Handles of the router's metrics, made once per configuration.
 #[derive(Debug)]
@@ -37,8 +40,9 @@ struct TableGauge {
 #[derive(Debug)]
 struct RouteMetrics {
     kept: Counter,
-    /// By the index of the rule; one more for [`NO_LABELS_LEFT`].
+    /// By the index of the rule; then [`NO_LABELS_LEFT`], and [`HISTOGRAMS_NOT_SENT`].
     dropped: Vec<Counter>,
+    removed_exemplars: Counter,
 }
 
 impl RouterMetrics {
@@ -96,7 +100,15 @@ impl RouterMetrics {
         self.received_series.increment(tally.series);
         self.received_samples.increment(tally.samples);
         self.received_metadata.increment(tally.metadata);
-        for (route, &start) in self.routes.iter().zip(&tally.starts) {
+        for ((route, &start), &exemplars) in self
+            .routes
+            .iter()
+            .zip(&tally.starts)
+            .zip(&tally.removed_exemplars)
+        {
+            if exemplars > 0 {
+                route.removed_exemplars.increment(exemplars);
+            }
             let counters = std::iter::once(&route.kept).chain(&route.dropped);
             for (counter, &count) in counters.zip(&tally.counts[start..]) {
                 if count > 0 {
@@ -141,7 +153,8 @@ impl RouteMetrics {
         let dropped = |rule: &str| {
             registry.counter(
                 "promrelay_route_dropped_samples_total",
-                "Samples that a route's relabel rules dropped, by the index of the rule.",
+                "Samples that a route's relabel rules dropped, by the index of the rule; or \
+                 no_labels_left, or native_histograms_not_sent (send_native_histograms: false).",
                 &[("route", route), ("rule", rule)],
             )
         };
@@ -149,6 +162,7 @@ impl RouteMetrics {
             .map(|rule| dropped(&rule.to_string()))
             .collect();
         by_rule.push(dropped(NO_LABELS_LEFT));
+        by_rule.push(dropped(HISTOGRAMS_NOT_SENT));
         Self {
             kept: registry.counter(
                 "promrelay_route_kept_samples_total",
@@ -156,6 +170,11 @@ impl RouteMetrics {
                 &[("route", route)],
             ),
             dropped: by_rule,
+            removed_exemplars: registry.counter(
+                "promrelay_route_removed_exemplars_total",
+                "Exemplars of kept series that were removed, because the route takes none.",
+                &[("route", route)],
+            ),
         }
     }
 }
@@ -166,10 +185,13 @@ pub(super) struct Tally {
     series: u64,
     samples: u64,
     metadata: u64,
-    /// Per route: kept, then dropped by each rule, then left without labels.
+    /// Per route: kept, then dropped by each rule, then left without labels, then histograms that
+    /// the route does not take; see [`Tally::settle`].
     counts: Vec<u64>,
     /// Where each route begins in `counts`.
     starts: Vec<usize>,
+    /// Per route: exemplars that it does not take.
+    removed_exemplars: Vec<u64>,
 }
 
 impl Tally {
@@ -178,13 +200,14 @@ impl Tally {
         let mut starts = Vec::new();
         let total = rules.fold(0, |start, rules| {
             starts.push(start);
-            start + rules + 2
+            start + rules + 3
         });
         Self {
             series: 0,
             samples: 0,
             metadata: 0,
             counts: vec![0; total],
+            removed_exemplars: vec![0; starts.len()],
             starts,
         }
     }
@@ -206,6 +229,28 @@ impl Tally {
         self.counts[self.starts[route] + 1 + rule] += samples;
     }
 
+    /// A kept series had histograms and exemplars that the route, which has so many rules, does not
+    /// take. The histograms are counted as kept until [`Self::settle`].
+    pub(super) fn leave_out(
+        &mut self,
+        route: usize,
+        rules: usize,
+        histograms: u64,
+        exemplars: u64,
+    ) {
+        self.drop(route, rules + 1, histograms);
+        self.removed_exemplars[route] += exemplars;
+    }
+
+    /// At the end of a request: histograms that were left out were not kept.
+    pub(super) fn settle(&mut self) {
+        for (route, &start) in self.starts.iter().enumerate() {
+            let end = self.starts.get(route + 1).copied();
+            let last = end.unwrap_or(self.counts.len()) - 1;
+            self.counts[start] -= self.counts[last];
+        }
+    }
+
     pub(super) fn received(&self) -> (u64, u64) {
         (self.series, self.samples)
     }
@@ -220,5 +265,6 @@ impl Tally {
     pub(super) fn clear(&mut self) {
         (self.series, self.samples, self.metadata) = (0, 0, 0);
         self.counts.fill(0);
+        self.removed_exemplars.fill(0);
     }
 }

@@ -9,6 +9,7 @@
 pub mod config;
 mod delivery;
 mod metrics;
+mod notes;
 mod outbox;
 mod router;
 mod verdict;

@@ -101,7 +101,7 @@ impl Outbox {
         &mut lane.raw
     }
 
-    /// Appends a field that belongs to no series (metadata, unknown fields).
+    /// Appends fields that belong to no series and are not known here.
     pub(super) fn add_field(
         &mut self,
         field: &[u8],

@@ -17,7 +17,8 @@ use crate::model::LabelSet;
 use crate::queue::Queue;
 use crate::relabel::Rules;
 use crate::remote_write::block::Form;
-use crate::remote_write::v1::{DecodeError, Labels, Limits};
+use crate::remote_write::v1::{DecodeError, Labels, Limits, Payload};
+use crate::send::families::{Families, Interest};
 
 /// A route as the router knows it: rules, and the queue behind them.
 #[derive(Debug)]
@@ -30,8 +31,10 @@ pub struct Route {
     pub lanes: u8,
     /// Samples in one block at the most.
     pub max_samples_per_send: u64,
-    /// Whether the route wants metadata.
-    pub metadata: bool,
+    /// Which parts of a series' payload it takes.
+    pub payload: Payload,
+    /// Of which metrics it wants metadata: the router notes those that it keeps.
+    pub interest: Arc<Interest>,
     /// Where its blocks go.
     pub queue: Queue,
 }
@@ -43,6 +46,7 @@ pub struct Router {
     external_labels: Vec<(String, String)>,
     limits: Limits,
     decider: Arc<Decider>,
+    families: Arc<Families>,
     verdict_bounds: VerdictConfig,
     metrics: RouterMetrics,
     /// Idle workers. At most as many exist as requests were ever handled at the same time.
@@ -50,21 +54,24 @@ pub struct Router {
 }
 
 impl Router {
-    /// Compiles a router. `external_labels` are sorted by name.
+    /// Compiles a router. `external_labels` are sorted by name; what requests say of metric
+    /// families goes to `families`.
     #[must_use]
     pub fn new(
         routes: Vec<Route>,
         external_labels: Vec<(String, String)>,
         limits: Limits,
+        families: Arc<Families>,
         metrics: RouterMetrics,
     ) -> Self {
-        let decider = Decider::new(routes.iter().map(|route| &route.rules), &external_labels);
-        let decider = Arc::new(decider);
+        let deciding = routes.iter().map(|route| (&route.rules, &route.interest));
+        let decider = Arc::new(Decider::new(deciding, &external_labels));
         Self {
             routes,
             external_labels,
             limits,
             decider,
+            families,
             verdict_bounds: VerdictConfig::default(),
             metrics,
             workers: Mutex::default(),
@@ -112,6 +119,10 @@ impl Router {
     /// A new table of verdicts.
     pub(super) fn verdict_table(&self) -> VerdictTable {
         VerdictTable::new(Arc::clone(&self.decider), self.verdict_bounds)
+    }
+
+    pub(super) fn families(&self) -> &Families {
+        &self.families
     }
 
     pub(super) fn metrics(&self) -> &RouterMetrics {

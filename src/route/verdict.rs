@@ -15,6 +15,10 @@
 //! Each worker owns a table, so a look-up takes no lock and shares no cache line with another.
 //! What that costs is memory, as many times as there are workers; but a table holds combinations
 //! of a few labels, not series, and is small in practice.
+//!
+//! Where a verdict is worked out it is also noted which metrics routes keep ([`Interest`]), so that
+//! their metadata can follow; for this the metric's name is part of the key where any route wants
+//! to know. A look-up that finds its verdict notes nothing.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -22,10 +26,11 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::config::VerdictConfig;
-use crate::model::LabelSet;
+use crate::model::{LabelSet, METRIC_NAME};
 use crate::relabel::{Outcome, Reads, Rules, Scratch};
 use crate::remote_write::v1::Labels;
 use crate::remote_write::wire::put_varint;
+use crate::send::families::Interest;
 
 /// A rough figure of what an entry takes beside its key.
 const ENTRY_OVERHEAD_BYTES: usize = 48;
@@ -60,24 +65,50 @@ pub(super) struct VerdictId(pub(super) usize);
 pub(super) struct Decider {
     /// The labels that decide, sorted, each with the external label's value or "".
     reads: Vec<(String, String)>,
-    routes: Vec<(Rules, bool)>,
+    routes: Vec<Deciding>,
+}
+
+/// What is known of one route.
+#[derive(Debug)]
+struct Deciding {
+    rules: Rules,
+    /// Whether the labels that its rules read can be named.
+    is_decidable: bool,
+    /// Where it is noted which metrics it keeps; `None` if that is not known from a verdict alone.
+    interest: Option<Arc<Interest>>,
+}
+
+impl Deciding {
+    /// Adds the labels that its decision depends on to `names`.
+    fn new(rules: &Rules, interest: &Arc<Interest>, names: &mut BTreeSet<String>) -> Self {
+        let is_decidable = match rules.decision() {
+            Reads::Names(reads) => {
+                names.extend(reads);
+                true
+            }
+            Reads::Everything => false,
+        };
+        let takes_notes = is_decidable && !rules.rewrites() && interest.takes_notes();
+        if takes_notes {
+            names.insert(METRIC_NAME.to_owned());
+        }
+        Self {
+            rules: rules.clone(),
+            is_decidable,
+            interest: takes_notes.then(|| Arc::clone(interest)),
+        }
+    }
 }
 
 impl Decider {
     /// Analyses the rules of `routes`. `external_labels` are added to series that lack them.
     pub(super) fn new<'r>(
-        routes: impl Iterator<Item = &'r Rules>,
+        routes: impl Iterator<Item = (&'r Rules, &'r Arc<Interest>)>,
         external_labels: &[(String, String)],
     ) -> Self {
         let mut names = BTreeSet::new();
         let routes = routes
-            .map(|rules| match rules.decision() {
-                Reads::Names(reads) => {
-                    names.extend(reads);
-                    (rules.clone(), true)
-                }
-                Reads::Everything => (rules.clone(), false),
-            })
+            .map(|(rules, interest)| Deciding::new(rules, interest, &mut names))
             .collect();
         let external = |name: &String| {
             let label = external_labels
@@ -124,12 +155,17 @@ impl Decider {
                 read.set(name.as_str(), value.as_str());
             }
         }
-        let decide = |(rules, decidable): &(Rules, bool)| {
-            if !decidable {
+        let decide = |route: &Deciding| {
+            if !route.is_decidable {
                 return Decision::Open;
             }
-            match rules.apply(&mut read.clone(), scratch) {
-                Outcome::Kept => Decision::Kept,
+            match route.rules.apply(&mut read.clone(), scratch) {
+                Outcome::Kept => {
+                    if let Some(interest) = &route.interest {
+                        interest.note(read.get(METRIC_NAME));
+                    }
+                    Decision::Kept
+                }
                 Outcome::Dropped { rule } => Decision::Dropped(rule),
             }
         };

@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use super::delivery::{Delivery, RouteShare};
 use super::metrics::Tally;
+use super::notes::Notes;
 use super::outbox::Outbox;
 use super::router::{Route, Router};
 use super::verdict::{Activity, Decision, Size, Verdict, VerdictId, VerdictTable};
-use crate::model::LabelSet;
+use crate::model::{LabelSet, METRIC_NAME};
 use crate::relabel::{Outcome, Scratch};
 use crate::remote_write::block::Form;
 use crate::remote_write::snappy::Compressor;
-use crate::remote_write::v1::{DecodeError, Part, Series, Walker, encode_labels};
+use crate::remote_write::v1::{DecodeError, Labels, Part, Series, Walker, encode_labels};
+use crate::send::families::Lessons;
 
 /// What is carried of fields that are not known here, in bytes per request. None is in use; one
 /// block of each route has to hold them all.
@@ -23,6 +25,8 @@ pub(super) struct Worker {
     table: VerdictTable,
     /// Series and samples of this request under each verdict.
     by_verdict: Vec<(u64, u64)>,
+    /// What this request says of metric families.
+    lessons: Lessons,
     sorter: Sorter,
 }
 
@@ -38,6 +42,8 @@ struct Sorter {
     label_block: Vec<u8>,
     /// The same after one route's rules changed them.
     rewritten: Vec<u8>,
+    /// Which metrics routes keep whose rules are run on each series.
+    notes: Notes,
     scratch: Scratch,
 }
 
@@ -51,11 +57,13 @@ impl Worker {
             arena: Vec::new(),
             label_block: Vec::new(),
             rewritten: Vec::new(),
+            notes: Notes::new(router.routes().len()),
             scratch: Scratch::default(),
         };
         Self {
             table: router.verdict_table(),
             by_verdict: Vec::new(),
+            lessons: Lessons::default(),
             sorter,
         }
     }
@@ -79,15 +87,16 @@ impl Worker {
         for outbox in &mut self.sorter.outboxes {
             outbox.start(form);
         }
-        let walked = self.walk(router, request);
+        let walked = self.walk(router, form, request);
         if walked.is_err() {
             self.by_verdict.clear();
+            self.lessons.clear();
             self.sorter.clear();
         }
         walked.map(|()| self.finish(router))
     }
 
-    fn walk(&mut self, router: &Router, request: &[u8]) -> Result<(), DecodeError> {
+    fn walk(&mut self, router: &Router, form: Form, request: &[u8]) -> Result<(), DecodeError> {
         self.table.start_request();
         let mut walker = Walker::new(request, router.limits());
         let mut series = Series::default();
@@ -100,8 +109,14 @@ impl Worker {
                     self.count(id, series.samples);
                     let verdict = self.table.verdict(id);
                     self.sorter.add_series(router, verdict, &series, &mut set);
+                    if form == Form::Carried && verdict.concerned().next().is_some() {
+                        self.lessons.hear_series(router.families(), &series);
+                    }
                 }
-                Part::Metadata(field) => self.sorter.add_metadata(router.routes(), field),
+                Part::Metadata(field) => {
+                    self.sorter.tally.receive_metadata();
+                    self.lessons.hear_field(router.families(), field)?;
+                }
                 Part::Unknown(field) if unknown.len() + field.len() > UNKNOWN_BYTES => {
                     let limit = UNKNOWN_BYTES;
                     return Err(DecodeError::Unknown { limit });
@@ -125,6 +140,7 @@ impl Worker {
     }
 
     fn finish(&mut self, router: &Arc<Router>) -> Delivery {
+        router.families().learn(&mut self.lessons);
         let tally = &mut self.sorter.tally;
         let counted = self.by_verdict.drain(..).enumerate();
         for (index, (series, samples)) in counted.filter(|(_, (series, _))| *series > 0) {
@@ -139,6 +155,7 @@ impl Worker {
                 }
             }
         }
+        tally.settle();
         let (arena, shares, tally) = self.sorter.take();
         Delivery::new(Arc::clone(router), arena, shares, tally)
     }
@@ -165,7 +182,7 @@ impl Sorter {
                         self.encode_own_labels(router, series, set);
                         encoded = true;
                     }
-                    self.forward(index, series);
+                    self.forward(&router.routes()[index], index, series);
                 }
                 Decision::Kept | Decision::Open => {
                     self.rewrite(router, (index, decision), series, set);
@@ -190,14 +207,22 @@ impl Sorter {
     }
 
     #[inline]
-    fn forward(&mut self, route: usize, series: &Series<'_>) {
+    fn forward(&mut self, route: &Route, index: usize, series: &Series<'_>) {
         let as_it_came = series.canonical().filter(|_| self.label_block.is_empty());
         let label_block = match as_it_came {
             Some(_) => series.label_block().unwrap_or_default(),
             None => &self.label_block,
         };
-        let outbox = &mut self.outboxes[route];
+        let outbox = &mut self.outboxes[index];
         let lane = outbox.lane_of(label_block);
+        if !series.is_within(route.payload) {
+            let Some(samples) = leave_out(&mut self.tally, route, index, series) else {
+                return;
+            };
+            let buffer = outbox.add_series(lane, samples, &mut self.compressor, &mut self.arena);
+            series.encode_part(label_block, route.payload, buffer);
+            return;
+        }
         let buffer = outbox.add_series(lane, series.samples, &mut self.compressor, &mut self.arena);
         match as_it_came {
             Some(field) => buffer.extend_from_slice(field),
@@ -214,7 +239,8 @@ impl Sorter {
         series: &Series<'s>,
         set: &mut LabelSet<'s>,
     ) {
-        let rules = &router.routes()[index].rules;
+        let route = &router.routes()[index];
+        let rules = &route.rules;
         router.with_external_labels(&series.labels, set);
         let outcome = match decision {
             Decision::Kept => rules.rewrite(set, &mut self.scratch),
@@ -228,20 +254,19 @@ impl Sorter {
             }
             Outcome::Kept => self.tally.keep(index, series.samples),
         }
+        self.notes
+            .note(index, &route.interest, name_of(&series.labels));
         self.rewritten.clear();
         encode_labels(set.iter(), &mut self.rewritten);
         let outbox = &mut self.outboxes[index];
         let lane = outbox.lane_of(&self.rewritten);
-        let buffer = outbox.add_series(lane, series.samples, &mut self.compressor, &mut self.arena);
-        series.encode_with(&self.rewritten, buffer);
-    }
-
-    fn add_metadata(&mut self, routes: &[Route], field: &[u8]) {
-        self.tally.receive_metadata();
-        for (route, outbox) in routes.iter().zip(&mut self.outboxes) {
-            if route.metadata {
-                outbox.add_field(field, &mut self.compressor, &mut self.arena);
-            }
+        let (compressor, arena) = (&mut self.compressor, &mut self.arena);
+        if series.is_within(route.payload) {
+            let buffer = outbox.add_series(lane, series.samples, compressor, arena);
+            series.encode_with(&self.rewritten, buffer);
+        } else if let Some(samples) = leave_out(&mut self.tally, route, index, series) {
+            let buffer = outbox.add_series(lane, samples, compressor, arena);
+            series.encode_part(&self.rewritten, route.payload, buffer);
         }
     }
 
@@ -273,4 +298,23 @@ impl Sorter {
         self.arena.clear();
         self.tally.clear();
     }
+}
+
+/// Counts what the route does not take of a series that it keeps. Answers how many samples are
+/// left, `None` if nothing is.
+#[cold]
+fn leave_out(tally: &mut Tally, route: &Route, index: usize, series: &Series<'_>) -> Option<u64> {
+    let unless = |taken: bool, count: u64| if taken { 0 } else { count };
+    let histograms = unless(route.payload.histograms, series.histograms);
+    let exemplars = unless(route.payload.exemplars, series.exemplars);
+    tally.leave_out(index, route.rules.len(), histograms, exemplars);
+    let samples = series.samples - histograms;
+    (samples > 0 || series.exemplars > exemplars).then_some(samples)
+}
+
+/// The metric's name; empty if the series has none.
+fn name_of<'l>(labels: &Labels<'l>) -> &'l str {
+    let name = labels.find(METRIC_NAME.as_bytes(), 0);
+    name.and_then(|(name, _)| str::from_utf8(name).ok())
+        .unwrap_or_default()
 }

@@ -17,6 +17,7 @@ use super::target::{self, Target, Verdict};
 use super::turn::Context;
 use crate::remote_write::v1;
 use crate::route::{Router, RouterMetrics};
+use crate::send::families::Families;
 use crate::telemetry::{Registry, causes};
 
 /// How long discovery may take to find something.
@@ -47,7 +48,13 @@ pub async fn probe(configs: &[JobConfig], directory: &Path) -> Result<Vec<Probe>
         label_value_bytes: usize::MAX,
     };
     let metrics = RouterMetrics::new(&registry, std::iter::empty());
-    let router = Arc::new(Router::new(Vec::new(), Vec::new(), limits, metrics));
+    let router = Arc::new(Router::new(
+        Vec::new(),
+        Vec::new(),
+        limits,
+        Families::new(&registry),
+        metrics,
+    ));
     let shared = Arc::new(Shared::new(router, registry));
     let mut probes = Vec::new();
     for config in configs {

@@ -2,9 +2,9 @@
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::encode::Request;
 use crate::queue::Position;
 use crate::remote_write::block::{Block, Counts};
-use crate::remote_write::snappy;
 
 /// How large a request may be before compression, in bytes, unless one block alone is larger.
 const BATCH_BYTES: u64 = 8 * 1024 * 1024;
@@ -43,9 +43,7 @@ impl Batch {
     }
 
     pub(super) fn push(&mut self, held: Held) {
-        self.counts.raw_len += held.block.counts.raw_len;
-        self.counts.series += held.block.counts.series;
-        self.counts.samples += held.block.counts.samples;
+        self.counts.add(held.block.counts);
         self.blocks.push(held);
     }
 
@@ -77,9 +75,30 @@ impl Batch {
         }
     }
 
-    /// The body of the request: the blocks' elements as one snappy block.
-    pub(super) fn body(&self) -> Vec<u8> {
-        let elements = self.blocks.iter().map(|held| held.block.elements.as_ref());
-        snappy::join(self.counts.raw_len, elements)
+    /// The request: neighbours of one form joined.
+    pub(super) fn request(&self) -> Request {
+        let runs = self
+            .blocks
+            .chunk_by(|left, right| left.block.form == right.block.form);
+        Request {
+            runs: runs.map(join).collect(),
+            counts: self.counts,
+        }
     }
+}
+
+/// Several blocks of one form as one: their elements one after the other.
+fn join(blocks: &[Held]) -> Block {
+    if let [held] = blocks {
+        return held.block.clone();
+    }
+    let mut joined = Block::default();
+    let mut elements = Vec::with_capacity(blocks.iter().map(|h| h.block.elements.len()).sum());
+    for held in blocks {
+        joined.form = held.block.form;
+        joined.counts.add(held.block.counts);
+        elements.extend_from_slice(&held.block.elements);
+    }
+    joined.elements = elements.into();
+    joined
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rejection::RejectionConfig;
 use crate::http::client::ClientConfig;
+use crate::remote_write::message::ProtobufMessage;
 use crate::settings::{Duration, HttpUrl, positive};
 
 /// The lanes of a route that says nothing of shards.
@@ -25,8 +26,12 @@ pub struct Config {
     pub client: ClientConfig,
     /// Batches, lanes and retries.
     pub queue_config: QueueConfig,
-    /// Whether metadata is sent.
+    /// Whether metadata is sent, and how often to a receiver of 1.0.
     pub metadata_config: MetadataConfig,
+    /// The message that is sent.
+    pub message: ProtobufMessage,
+    /// Whether 1.0 is sent to a receiver that does not know 2.0.
+    pub falls_back: bool,
     /// What follows when the receiver refuses a batch for good.
     pub on_rejection: RejectionConfig,
 }
@@ -90,12 +95,12 @@ impl QueueConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetadataConfig {
-    /// Whether the metadata that comes in goes to this route.
+    /// Whether the metadata of the metrics that this route keeps goes to it.
     pub send: bool,
-    /// In Prometheus how often metadata is sent. Here it is passed on when it comes; this is read
-    /// so that entries paste in, and does nothing else.
+    /// How often it is sent, where the message is 1.0. In 2.0 each series has its own.
+    #[serde(deserialize_with = "positive")]
     pub send_interval: Duration,
-    /// In Prometheus the metadata in one request at the most. Here it does nothing, as above.
+    /// Metric families in one request at the most.
     #[serde(deserialize_with = "positive")]
     pub max_samples_per_send: u64,
 }

@@ -5,18 +5,16 @@ use std::io;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use bytes::Bytes;
 use tokio::task::spawn_blocking;
 use tracing::{error, warn};
 
-use super::attempt::{self, Outcome, Request};
+use super::attempt::{self, Outcome};
 use super::backoff::Backoff;
 use super::batch::Batch;
+use super::encode::Request;
 use super::lane::Shared;
 use super::parked::{ParkError, ParkedBatch};
-use crate::remote_write::block::{Block, Form};
-use crate::remote_write::snappy::{self, Compressor};
-use crate::remote_write::v1::{self, Piece};
+use crate::telemetry::causes;
 
 /// How a batch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,14 +32,13 @@ struct Refused {
     request: Request,
     code: u16,
     words: String,
+    /// Samples of it that the receiver wrote all the same, nobody knows which.
+    written: u64,
 }
 
 /// Delivers `batch`, whose blocks came from `stream`.
 pub(super) async fn deliver(shared: &Shared, stream: u16, batch: &Batch) -> End {
-    let whole = Request {
-        body: Bytes::from(batch.body()),
-        counts: batch.counts(),
-    };
+    let whole = batch.request();
     let first = batch.first_position();
     let mut may_split = shared.endpoint().on_rejection().max_split_requests;
     let mut requests = VecDeque::from([whole]);
@@ -57,9 +54,25 @@ pub(super) async fn deliver(shared: &Shared, stream: u16, batch: &Batch) -> End 
             Outcome::Delivered => {}
             Outcome::Withdrawn => return End::Withdrawn,
             Outcome::Stopped => return End::Stopped,
+            Outcome::Unreadable(error) => {
+                let (route, samples) = (&shared.route, request.counts.samples);
+                let error = causes(&error);
+                error!(%route, samples, error, "dropped blocks that cannot be read");
+                shared.metrics.unreadable(samples);
+            }
+            Outcome::Partly {
+                code,
+                words,
+                written,
+            } => refused.push(Refused {
+                request,
+                code,
+                words,
+                written,
+            }),
             Outcome::Refused { code, words } => {
                 let splits = may_split >= 2 && shared.endpoint().on_rejection().splits(code);
-                if splits && let Some(halves) = split(&request).await {
+                if splits && let Some(halves) = request.halve().await {
                     may_split -= 2;
                     halves
                         .into_iter()
@@ -70,6 +83,7 @@ pub(super) async fn deliver(shared: &Shared, stream: u16, batch: &Batch) -> End 
                         request,
                         code,
                         words,
+                        written: 0,
                     });
                 }
             }
@@ -84,53 +98,37 @@ pub(super) async fn deliver(shared: &Shared, stream: u16, batch: &Batch) -> End 
     End::Settled
 }
 
-/// Two requests with half of the series each; `None` if there is only one, or it cannot be read.
-async fn split(request: &Request) -> Option<[Request; 2]> {
-    if request.counts.series < 2 {
-        return None;
-    }
-    let (body, raw_len) = (request.body.clone(), request.counts.raw_len);
-    let halves = spawn_blocking(move || {
-        let mut buffer = Vec::new();
-        let raw = snappy::decompress(&body, raw_len, &mut buffer).ok()?;
-        let mut compressor = Compressor::default();
-        let mut request = |Piece { range, counts }: Piece| {
-            let elements = compressor.elements(&raw[range]);
-            let body = snappy::join(counts.raw_len, std::iter::once(elements));
-            Request {
-                body: body.into(),
-                counts,
-            }
-        };
-        let halves = v1::halve(raw).ok()??;
-        Some(halves.map(&mut request))
-    });
-    halves.await.ok().flatten()
-}
-
 /// Parks what was refused; tries until the disk takes it. False if the sender is stopped first.
 async fn park(shared: &Shared, stream: u16, batch: &Batch, refused: Refused) -> bool {
     let Refused {
         request,
         code,
         words,
+        written,
     } = refused;
-    let (route, samples) = (&shared.route, request.counts.samples);
+    let (route, samples) = (&shared.route, request.counts.samples - written);
     if let Some(suppressed) = shared.metrics.rejections_logged.permit() {
         error!(%route, code, samples, suppressed, words, "receiver rejected samples");
     }
-    let parked = ParkedBatch {
-        status: code,
-        words,
-        stream,
-        parked_ms: now_ms(),
-        appended_ms: batch.oldest_ms().unwrap_or_default(),
-        block: Block {
-            counts: request.counts,
-            form: Form::Plain,
-            elements: snappy::elements(&request.body),
-        },
-    };
+    for block in request.runs {
+        let parked = ParkedBatch {
+            status: code,
+            words: words.clone(),
+            stream,
+            parked_ms: now_ms(),
+            appended_ms: batch.oldest_ms().unwrap_or_default(),
+            block,
+        };
+        if !park_block(shared, parked).await {
+            return false;
+        }
+    }
+    shared.metrics.rejected(code, samples);
+    true
+}
+
+async fn park_block(shared: &Shared, parked: ParkedBatch) -> bool {
+    let (route, samples) = (&shared.route, parked.block.counts.samples);
     let config = shared.endpoint().queue_config();
     let mut backoff = Backoff::new(config.min_backoff.into(), config.max_backoff.into());
     loop {
@@ -142,15 +140,15 @@ async fn park(shared: &Shared, stream: u16, batch: &Batch, refused: Refused) -> 
             Err(ParkError::Write { path, source })
         });
         match written {
-            Ok(()) => break,
+            Ok(()) => return true,
             Err(error @ ParkError::TooLarge { .. }) => {
                 if shared.metrics.retries_logged.permit().is_some() {
                     error!(%route, samples, %error, "rejected samples are dropped");
                 }
-                break;
+                return true;
             }
             Err(error) => {
-                let error = crate::telemetry::causes(&error);
+                let error = causes(&error);
                 if shared.metrics.retries_logged.permit().is_some() {
                     warn!(%route, samples, error, "cannot park rejected samples, will retry");
                 }
@@ -162,8 +160,6 @@ async fn park(shared: &Shared, stream: u16, batch: &Batch, refused: Refused) -> 
         let pause = tokio::time::sleep(backoff.next_pause());
         let _stopped = shared.stop.run_until_cancelled(pause).await;
     }
-    shared.metrics.rejected(code, samples);
-    true
 }
 
 fn now_ms() -> i64 {

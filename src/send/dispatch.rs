@@ -72,7 +72,7 @@ fn decode(shared: &Shared, entry: Entry, permit: OwnedSemaphorePermit) -> Held {
     let block = Block::decode(entry.bytes).unwrap_or_else(|error| {
         let (route, samples) = (&shared.route, entry.weight);
         error!(%route, samples, %error, "dropped a block that cannot be read");
-        shared.metrics.unreadable(samples);
+        shared.metrics.unreadable(u64::from(samples));
         Block::default()
     });
     Held {

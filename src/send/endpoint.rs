@@ -9,10 +9,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use reqwest::Response;
 use tokio::time::{Instant, timeout_at};
 
-use super::config::{Config, QueueConfig};
+use super::config::{Config, MetadataConfig, QueueConfig};
 use super::rejection::RejectionConfig;
+use super::written;
 use crate::http::client::{BuildError, Client, RequestError};
 use crate::http::read_response;
+use crate::remote_write::message::ProtobufMessage;
+use crate::remote_write::v2::Contents;
 use crate::telemetry::causes;
 
 const VERSION_HEADER: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
@@ -27,17 +30,23 @@ const RETRY_AFTER_MAX: Duration = Duration::from_mins(10);
 #[derive(Debug)]
 pub struct Endpoint {
     client: Client,
-    headers: HeaderMap,
     config: Config,
 }
 
 /// What came of an attempt.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// The receiver has it.
-    Delivered { code: u16 },
-    /// The receiver will never take it.
-    Rejected { code: u16, words: String },
+    /// The receiver has it; what of it, if it says that.
+    Delivered {
+        code: u16,
+        written: Option<Contents>,
+    },
+    /// The receiver will never take it, or what it does not say it has written.
+    Rejected {
+        code: u16,
+        words: String,
+        written: Option<Contents>,
+    },
     /// It may take it later.
     Retry {
         reason: &'static str,
@@ -54,17 +63,7 @@ impl Endpoint {
     /// If TLS or a proxy cannot be set up.
     pub fn new(config: Config) -> Result<Self, BuildError> {
         let client = config.client.build_for(Path::new(""), IDLE_CONNECTION)?;
-        let fixed = [
-            (CONTENT_ENCODING, "snappy"),
-            (CONTENT_TYPE, "application/x-protobuf"),
-            (VERSION_HEADER, "0.1.0"),
-        ];
-        let fixed = fixed.map(|(name, value)| (name, HeaderValue::from_static(value)));
-        Ok(Self {
-            client,
-            headers: fixed.into_iter().collect(),
-            config,
-        })
+        Ok(Self { client, config })
     }
 
     pub(super) fn queue_config(&self) -> QueueConfig {
@@ -75,10 +74,23 @@ impl Endpoint {
         &self.config.on_rejection
     }
 
+    pub(super) fn metadata_config(&self) -> MetadataConfig {
+        self.config.metadata_config
+    }
+
+    /// The message that the configuration says.
+    pub(super) fn message(&self) -> ProtobufMessage {
+        self.config.message
+    }
+
+    pub(super) fn falls_back(&self) -> bool {
+        self.config.falls_back
+    }
+
     /// Sends one request, once.
-    pub(super) async fn post(&self, body: Bytes) -> Answer {
+    pub(super) async fn post(&self, message: ProtobufMessage, body: Bytes) -> Answer {
         let deadline = Instant::now() + self.config.remote_timeout;
-        let (url, headers) = (self.config.url.as_str(), self.headers.clone());
+        let (url, headers) = (self.config.url.as_str(), headers_of(message));
         let posted = timeout_at(deadline, self.client.post(url, headers, body));
         match posted.await {
             Ok(Ok(response)) => self.read_answer(response, deadline).await,
@@ -94,7 +106,8 @@ impl Endpoint {
         let status = response.status();
         let code = status.as_u16();
         if status.is_success() {
-            return Answer::Delivered { code };
+            let written = written::read(response.headers());
+            return Answer::Delivered { code, written };
         }
         let too_many = status == StatusCode::TOO_MANY_REQUESTS;
         let reason = if status.is_server_error() {
@@ -110,6 +123,7 @@ impl Endpoint {
             .headers()
             .get(RETRY_AFTER)
             .and_then(read_retry_after);
+        let written = written::read(response.headers());
         let words = if let Some(origin) = redirected_to(&response) {
             format!("redirected to {origin}")
         } else {
@@ -126,7 +140,11 @@ impl Endpoint {
                 retry_after,
                 words,
             },
-            None => Answer::Rejected { code, words },
+            None => Answer::Rejected {
+                code,
+                words,
+                written,
+            },
         }
     }
 }
@@ -149,6 +167,17 @@ fn reason(error: &RequestError) -> &'static str {
         RequestError::Send(error) if error.is_connect() => "connect",
         RequestError::Send(_) => "network",
     }
+}
+
+/// Says what the body is.
+fn headers_of(message: ProtobufMessage) -> HeaderMap {
+    let fixed = [
+        (CONTENT_ENCODING, "snappy"),
+        (CONTENT_TYPE, message.content_type()),
+        (VERSION_HEADER, message.version()),
+    ];
+    let fixed = fixed.map(|(name, value)| (name, HeaderValue::from_static(value)));
+    fixed.into_iter().collect()
 }
 
 /// Where an answer redirects to: scheme, host and port, for the rest of a URL can have secrets.

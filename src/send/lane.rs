@@ -11,7 +11,9 @@ use tokio_util::task::TaskTracker;
 use super::batch::{Batch, Held};
 use super::delivery::{self, End};
 use super::endpoint::Endpoint;
+use super::families::{Families, Interest};
 use super::metrics::SendMetrics;
+use super::negotiation::Negotiation;
 use super::parked::Parking;
 use super::stream::stream;
 use super::suspension::Suspension;
@@ -24,6 +26,10 @@ pub(super) struct Shared {
     pub(super) queue: Queue,
     pub(super) parking: Arc<Parking>,
     pub(super) suspension: Suspension,
+    pub(super) negotiation: Negotiation,
+    pub(super) families: Arc<Families>,
+    /// The metrics that the route keeps.
+    pub(super) interest: watch::Receiver<Arc<Interest>>,
     pub(super) endpoint: watch::Receiver<Arc<Endpoint>>,
     pub(super) metrics: SendMetrics,
     pub(super) stop: CancellationToken,

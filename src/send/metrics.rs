@@ -7,7 +7,7 @@ use metrics::{Counter, Gauge, Histogram};
 use tokio::time::Instant;
 
 use super::endpoint::Answer;
-use crate::remote_write::block::Counts;
+use crate::remote_write::carried::LeftOut;
 use crate::telemetry::{RateLimit, Registry};
 
 /// Handles of one sender's metrics.
@@ -20,6 +20,9 @@ pub struct SendMetrics {
     unreadable: Counter,
     in_flight: Gauge,
     suspended: Gauge,
+    fallback: Gauge,
+    metadata: Counter,
+    metadata_failed: Counter,
     duration: Histogram,
     last_success: Gauge,
     pub(super) rejections_logged: RateLimit,
@@ -58,6 +61,21 @@ impl SendMetrics {
                 "1 if the route waits because the receiver refuses every batch alike.",
                 labels,
             ),
+            fallback: registry.gauge(
+                "promrelay_send_fallback",
+                "1 if the route sends 1.0 because the receiver does not understand 2.0.",
+                labels,
+            ),
+            metadata: registry.counter(
+                "promrelay_send_metadata_total",
+                "Metric families that the receiver of 1.0 was told.",
+                labels,
+            ),
+            metadata_failed: registry.counter(
+                "promrelay_send_metadata_failed_total",
+                "Metric families that the receiver did not take; they are told again in time.",
+                labels,
+            ),
             duration: registry.histogram(
                 "promrelay_send_duration_seconds",
                 "How long the receiver took to answer, or the relay to give up.",
@@ -77,6 +95,7 @@ impl SendMetrics {
         // Both show from the start, so that an alert on their increase sees the first one.
         metrics.count_rejected("400", 0);
         metrics.count_retry("5xx", 0);
+        metrics.left_out(&LeftOut::default());
         metrics
     }
 
@@ -95,9 +114,42 @@ impl SendMetrics {
         answer
     }
 
-    pub(super) fn delivered(&self, code: u16, counts: Counts, bytes: usize) {
+    /// Says whether 1.0 is sent because the receiver does not know 2.0.
+    pub(super) fn fell_back(&self, has_fallen_back: bool) {
+        self.fallback.set(f64::from(u8::from(has_fallen_back)));
+    }
+
+    /// So many families were told, or not taken.
+    pub(super) fn told(&self, families: u64, is_taken: bool) {
+        if is_taken {
+            self.metadata.increment(families);
+        } else {
+            self.metadata_failed.increment(families);
+        }
+    }
+
+    /// Parts of stored samples that the receiver did not get.
+    pub(super) fn left_out(&self, left_out: &LeftOut) {
+        let help = "Parts of sent samples that the receiver did not get: start_timestamp and \
+                    unknown_field (1.0 has no place for them), exemplar (2.0 has none for those \
+                    without a sample; or the receiver did not write them), metadata (1.0 entries \
+                    in a queue that is sent as 2.0).";
+        for (part, count) in [
+            ("start_timestamp", left_out.start_timestamps),
+            ("unknown_field", left_out.unknown_fields),
+            ("exemplar", left_out.exemplars),
+            ("metadata", left_out.metadata),
+        ] {
+            let labels = &[("route", self.route.as_ref()), ("part", part)];
+            self.registry
+                .counter("promrelay_send_left_out_total", help, labels)
+                .increment(count);
+        }
+    }
+
+    pub(super) fn delivered(&self, code: u16, samples: u64, bytes: usize) {
         self.count_request(&code.to_string());
-        self.samples.increment(counts.samples);
+        self.samples.increment(samples);
         self.bytes.increment(bytes as u64);
         let now = SystemTime::now()
             .duration_since(SystemTime::UNIX_EPOCH)
@@ -120,8 +172,8 @@ impl SendMetrics {
         self.count_retry(reason, 1);
     }
 
-    pub(super) fn unreadable(&self, samples: u32) {
-        self.unreadable.increment(u64::from(samples));
+    pub(super) fn unreadable(&self, samples: u64) {
+        self.unreadable.increment(samples);
     }
 
     fn count_request(&self, code: &str) {
@@ -144,8 +196,8 @@ impl SendMetrics {
 
     fn count_retry(&self, reason: &str, retries: u64) {
         let help = "Attempts that failed and are repeated, by reason: 5xx, 429, 4xx (those that \
-                    on_rejection says to retry), suspended, redirect, timeout, connect, network, \
-                    or credentials.";
+                    on_rejection says to retry), suspended, fallback (to 1.0), redirect, timeout, \
+                    connect, network, or credentials.";
         let labels = &[("route", self.route.as_ref()), ("reason", reason)];
         self.registry
             .counter("promrelay_send_retries_total", help, labels)

@@ -12,12 +12,15 @@
 //! | redirects with 307 or 308 | followed; any other 3xx is sent again, it may be a mistake |
 //! | says when to come back (`Retry-After`) | not before that, but within ten minutes |
 //! | answers 400, 413 or 422 | the batch is halved, again and again, to park as little as can be |
-//! | answers 401, 403 or 404 | the first batches are parked, then the route is suspended |
+//! | answers 401, 403, 404 or 415 | the first batches are parked, then the route is suspended |
 //! | answers anything else | the batch is parked: kept aside with the receiver's words |
+//! | does not know remote write 2.0 | the same batch goes out as 1.0; see `negotiation` |
+//! | wrote a part of a 2.0 request | nothing is sent again; the batch is parked, the rest counted |
 //!
-//! The last three are [`RejectionConfig`]'s to change; [`parked`] and `suspension` say more.
+//! Those of 4xx codes are [`RejectionConfig`]'s to change; [`parked`] and `suspension` say more.
 //!
-//! Specification: [remote write 1.0](https://prometheus.io/docs/specs/prw/remote_write_spec/).
+//! Specifications: [remote write 1.0](https://prometheus.io/docs/specs/prw/remote_write_spec/),
+//! [2.0](https://prometheus.io/docs/specs/prw/remote_write_spec_2_0/).
 
 mod attempt;
 mod backoff;
@@ -25,13 +28,19 @@ mod batch;
 pub mod config;
 mod delivery;
 mod dispatch;
+mod encode;
 mod endpoint;
+mod exemplars;
+pub mod families;
 mod lane;
+mod metadata;
 mod metrics;
+mod negotiation;
 pub mod parked;
 mod rejection;
 mod stream;
 mod suspension;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -48,30 +57,37 @@ pub use metrics::SendMetrics;
 pub use rejection::RejectionConfig;
 pub use stream::{lane_of, stream};
 
+use families::{Families, Interest};
+use negotiation::Negotiation;
 use parked::Parking;
 use suspension::Suspension;
 
 use crate::queue::Queue;
+use crate::remote_write::message::ProtobufMessage;
 
 /// Delivers one route's queue to its receiver until it is stopped.
 #[derive(Debug)]
 pub struct Sender {
     shared: Arc<lane::Shared>,
     endpoint: watch::Sender<Arc<Endpoint>>,
+    interest: watch::Sender<Arc<Interest>>,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
 
 impl Sender {
-    /// Starts delivering `queue` to `endpoint`. Needs a tokio runtime.
+    /// Starts delivering `queue` to `endpoint`, and what `families` has of the metrics that the
+    /// route keeps (none, until [`Sender::set_interest`]). Needs a tokio runtime.
     #[must_use]
     pub fn start(
         route: Arc<str>,
         queue: Queue,
         parking: Arc<Parking>,
         endpoint: Endpoint,
+        families: Arc<Families>,
         metrics: SendMetrics,
     ) -> Self {
+        let (interest, interested) = watch::channel(Arc::new(Interest::nothing()));
         let (sender, receiver) = watch::channel(Arc::new(endpoint));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let shared = lane::Shared {
@@ -79,6 +95,9 @@ impl Sender {
             queue,
             parking,
             suspension: Suspension::default(),
+            negotiation: Negotiation::default(),
+            families,
+            interest: interested,
             endpoint: receiver,
             metrics,
             stop: stop.clone(),
@@ -86,19 +105,35 @@ impl Sender {
         };
         let shared = Arc::new(shared);
         tasks.spawn(dispatch::run(Arc::clone(&shared)));
+        tasks.spawn(metadata::run(Arc::clone(&shared)));
         tasks.close();
         Self {
             shared,
             endpoint: sender,
+            interest,
             stop,
             tasks,
         }
     }
 
+    /// Tells the metadata of these metrics from now on.
+    pub fn set_interest(&self, interest: Arc<Interest>) {
+        self.interest.send_replace(interest);
+    }
+
+    /// The message that is sent at present: 1.0 also where the receiver does not know 2.0.
+    #[must_use]
+    pub fn message(&self) -> ProtobufMessage {
+        let configured = self.shared.endpoint().message();
+        self.shared.negotiation.message(configured)
+    }
+
     /// Sends to `endpoint` from now on; a request that is in flight ends where it began. A route
-    /// that was suspended tries again at once.
+    /// that was suspended, or that had fallen back to 1.0, tries again at once.
     pub fn reload(&self, endpoint: Endpoint) {
         self.endpoint.send_replace(Arc::new(endpoint));
+        self.shared.negotiation.restart();
+        self.shared.metrics.fell_back(false);
         self.shared.suspension.end();
         self.shared.metrics.suspended(false);
     }

@@ -36,7 +36,7 @@ impl Default for RejectionConfig {
     fn default() -> Self {
         Self {
             split: vec![400, 413, 422],
-            suspend: vec![401, 403, 404],
+            suspend: vec![401, 403, 404, 415],
             retry: Vec::new(),
             suspend_after: 3,
             min_suspension: Duration::from_millis(5_000),

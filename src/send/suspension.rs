@@ -75,6 +75,11 @@ impl Suspension {
         }
     }
 
+    /// The receiver takes no batch at all, whatever is in it. Answers how long to wait.
+    pub(super) fn begin(&self, config: &RejectionConfig) -> Duration {
+        self.state().pause(config)
+    }
+
     /// The receiver refused a batch with `code`, one of those that suspend.
     pub(super) fn refused(&self, code: u16, config: &RejectionConfig) -> Verdict {
         let mut state = self.state();
@@ -83,23 +88,10 @@ impl Suspension {
         } else {
             (state.code, state.in_a_row) = (code, 1);
         }
-        let now = Instant::now();
-        if let Some(pause) = state.pause.as_ref().filter(|pause| pause.until > now) {
-            // It was on its way when another lane's batch began the pause.
-            return Verdict::Suspended(pause.until - now);
-        }
         if state.pause.is_none() && state.in_a_row <= config.suspend_after {
             return Verdict::Park;
         }
-        let (min, max) = (config.min_suspension.into(), config.max_suspension.into());
-        let mut backoff = match state.pause.take() {
-            Some(pause) => pause.backoff,
-            None => Backoff::new(min, max),
-        };
-        let pause = backoff.next_pause();
-        let until = now + pause;
-        state.pause = Some(Pause { backoff, until });
-        Verdict::Suspended(pause)
+        Verdict::Suspended(state.pause(config))
     }
 
     /// The receiver took a batch, or refused it for what is in it.
@@ -125,5 +117,25 @@ impl Suspension {
     fn state(&self) -> MutexGuard<'_, State> {
         // It is replaced as a whole.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The rest of the pause that there is, or the next one.
+    fn pause(&mut self, config: &RejectionConfig) -> Duration {
+        let now = Instant::now();
+        if let Some(pause) = self.pause.as_ref().filter(|pause| pause.until > now) {
+            // It was on its way when another lane's batch began the pause.
+            return pause.until - now;
+        }
+        let (min, max) = (config.min_suspension.into(), config.max_suspension.into());
+        let mut backoff = match self.pause.take() {
+            Some(pause) => pause.backoff,
+            None => Backoff::new(min, max),
+        };
+        let pause = backoff.next_pause();
+        let until = now + pause;
+        self.pause = Some(Pause { backoff, until });
+        pause
     }
 }

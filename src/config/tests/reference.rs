@@ -162,6 +162,9 @@ fn the_reference_loads_and_states_the_defaults() {
         "remote_write/0/follow_redirects",
         "remote_write/0/enable_http2",
         "remote_write/0/protobuf_message",
+        "remote_write/0/protobuf_message_fallback",
+        "remote_write/0/send_exemplars",
+        "remote_write/0/send_native_histograms",
         "remote_write/0/queue_config",
         "remote_write/0/metadata_config",
         "remote_write/0/on_rejection",
@@ -169,7 +172,7 @@ fn the_reference_loads_and_states_the_defaults() {
     ] {
         compared += compare(path, at(&reference, path), at(&defaults, path));
     }
-    assert!(compared >= 35, "{compared}");
+    assert!(compared >= 38, "{compared}");
 }
 
 /// Compares what is stated with what is in force, and says how many values that were.

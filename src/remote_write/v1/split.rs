@@ -25,18 +25,28 @@ pub fn halve(request: &[u8]) -> Result<Option<[Piece; 2]>, WireError> {
     if series < 2 {
         return Ok(None);
     }
+    cut(request, series / 2).map(Some)
+}
+
+/// Cuts a decompressed request behind its first `series` series.
+///
+/// # Errors
+/// If the request is malformed.
+pub fn cut(request: &[u8], series: u64) -> Result<[Piece; 2], WireError> {
     let mut fields = Fields::new(request);
     let mut seen = 0;
-    while seen < series / 2 {
-        let field = fields.next_field()?;
-        seen += u64::from(field.is_some_and(|field| field.number == TIMESERIES));
+    while seen < series {
+        let Some(field) = fields.next_field()? else {
+            break;
+        };
+        seen += u64::from(field.number == TIMESERIES);
     }
     let cut = fields.offset();
     let piece = |range: Range<usize>| {
         let counts = count(&request[range.clone()])?;
         Ok(Piece { range, counts })
     };
-    Ok(Some([piece(0..cut)?, piece(cut..request.len())?]))
+    Ok([piece(0..cut)?, piece(cut..request.len())?])
 }
 
 /// Counts what a decompressed request holds.

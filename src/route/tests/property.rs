@@ -5,8 +5,8 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::super::config::VerdictConfig;
-use super::super::verdict::{Decider, Decision, VerdictTable};
-use super::read;
+use super::super::verdict::{Decision, VerdictTable};
+use super::{decider, read};
 use crate::model::{Label, LabelSet};
 use crate::relabel::{Outcome, RuleConfig, Rules, Scratch};
 use crate::settings::ByteSize;
@@ -125,7 +125,7 @@ proptest! {
             external.iter().map(|value| ("cluster".to_owned(), (*value).to_owned())).collect();
         let bounds = VerdictConfig { max_entries, max_bytes: ByteSize::new(max_bytes) };
         for routes in &reloads {
-            let decider = Arc::new(Decider::new(routes.iter(), &external));
+            let decider = Arc::new(decider(routes, &external));
             let mut table = VerdictTable::new(decider, bounds);
             // Twice, so that what was remembered or forgotten is asked for again.
             for labels in series.iter().chain(&series) {

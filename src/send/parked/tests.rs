@@ -16,7 +16,7 @@ fn batch(parked_ms: i64, samples: u64) -> ParkedBatch {
                 series: samples,
                 samples,
             },
-            form: Form::Plain,
+            form: Form::Carried,
             elements: Bytes::from(vec![7; 100]),
         },
     }

@@ -16,7 +16,8 @@ async fn relay(receiver: &Receiver, more: &str) -> Relay {
     let address = receiver.address();
     Relay::start(&format!(
         "{more}remote_write:\n  - url: http://{address}/all\n    \
-         queue_config: {{batch_send_deadline: 10ms}}\n"
+         queue_config: {{batch_send_deadline: 10ms}}\n    \
+         metadata_config: {{send_interval: 50ms}}\n"
     ))
     .await
 }
@@ -141,7 +142,7 @@ async fn one_invalid_series_leaves_nothing_of_its_request() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn unsorted_labels_are_sorted_and_metadata_is_carried() {
+async fn unsorted_labels_are_sorted_and_metadata_is_told() {
     let receiver = Receiver::start();
     let relay = relay(
         &receiver,

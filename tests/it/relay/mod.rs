@@ -15,3 +15,4 @@ mod reload;
 mod scraping;
 mod secrets;
 mod targets;
+mod versions;

@@ -13,7 +13,9 @@ pub(super) fn config(receiver: &Receiver, targets: &str, keys: &str) -> String {
     format!(
         "global: {{scrape_interval: 300ms, scrape_timeout: 200ms}}\n\
          remote_write:\n  - url: http://{}/w\n    \
-         queue_config: {{batch_send_deadline: 5ms}}\n\
+         queue_config: {{batch_send_deadline: 5ms}}\n    \
+         send_exemplars: true\n    send_native_histograms: true\n    \
+         metadata_config: {{send_interval: 100ms}}\n\
          scrape_configs:\n  - job_name: j\n    \
          static_configs: [{{targets: [{targets}]}}]\n{keys}",
         receiver.address()

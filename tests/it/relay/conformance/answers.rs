@@ -18,7 +18,8 @@ async fn relay_without_receiver() -> Relay {
     let receiver = Receiver::start();
     let address = receiver.stop().await;
     Relay::start(&format!(
-        "remote_write:\n  - {{name: a, url: \"http://{address}\", queue: {{max_bytes: 1MiB}}}}\n"
+        "remote_write:\n  - {{name: a, url: \"http://{address}\", queue: {{max_bytes: 1MiB}}, \
+         send_native_histograms: true}}\n"
     ))
     .await
 }

@@ -80,6 +80,7 @@ pub(super) async fn relay(receiver: &Receiver, more: &str) -> Relay {
     Relay::start(&format!(
         "{more}remote_write:\n  - url: http://{address}/all\n    \
          queue_config: {{batch_send_deadline: 10ms}}\n    \
+         send_exemplars: true\n    send_native_histograms: true\n    \
          write_relabel_configs: [{{action: drop, source_labels: [__name__], regex: dropped}}]\n"
     ))
     .await
