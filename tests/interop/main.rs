@@ -17,6 +17,7 @@ mod exposition;
 mod guarded;
 mod kubernetes;
 mod listener;
+mod messages;
 mod neighbour;
 mod outage;
 mod owner;
@@ -27,6 +28,7 @@ mod recorder;
 mod routes;
 mod samples;
 mod scraping;
+mod second;
 #[path = "../../src/discovery/kubernetes/tests/stand_in.rs"]
 #[expect(
     dead_code,

@@ -45,6 +45,23 @@ impl Peer {
         peer.ready("/-/ready").await
     }
 
+    /// Prometheus 3 with this configuration, accepting remote write, with exemplars, native
+    /// histograms, and metadata beside samples.
+    pub(crate) async fn prometheus_3(config: &str) -> Peer {
+        let peer = Peer::start("prometheus 3", prometheus_3(), config, |address| {
+            vec![
+                "--config.file=config.yml".to_owned(),
+                "--storage.tsdb.path=data".to_owned(),
+                "--web.enable-remote-write-receiver".to_owned(),
+                "--enable-feature=exemplar-storage,native-histograms,metadata-wal-records"
+                    .to_owned(),
+                "--log.level=warn".to_owned(),
+                format!("--web.listen-address={address}"),
+            ]
+        });
+        peer.ready("/-/ready").await
+    }
+
     /// `node_exporter` with its default collectors.
     pub(crate) async fn node_exporter() -> Peer {
         let peer = Peer::start("node_exporter", locate(&NODE_EXPORTER), "", |address| {
@@ -251,6 +268,27 @@ pub(crate) fn installed() -> bool {
         .filter(|names| locate(names).is_none())
         .map(|names| names[0])
         .collect();
+    all_there(&missing)
+}
+
+/// Whether there is a Prometheus 3; where `CI` is set, there has to be.
+pub(crate) fn prometheus_3_is_there() -> bool {
+    match prometheus_3() {
+        Some(_) => all_there(&[]),
+        None => all_there(&["prometheus 3"]),
+    }
+}
+
+/// Prometheus 3 is not installed, because it would take the place of Debian's stable one:
+/// `PROMETHEUS3_BIN` names it, or it is where `tests/run` unpacks it.
+fn prometheus_3() -> Option<PathBuf> {
+    let unpacked = "target/prometheus-3/usr/bin/prometheus";
+    let unpacked = || Path::new(env!("CARGO_MANIFEST_DIR")).join(unpacked);
+    let program = env::var_os("PROMETHEUS3_BIN").map_or_else(unpacked, PathBuf::from);
+    program.is_file().then_some(program)
+}
+
+fn all_there(missing: &[&str]) -> bool {
     if missing.is_empty() {
         return true;
     }

@@ -1,4 +1,4 @@
-//! A remote-write 1.0 receiver that keeps what it gets and can fail in every way.
+//! A remote-write receiver that keeps what it gets and can fail in every way.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::SocketAddr;
@@ -9,12 +9,11 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Request, StatusCode};
-use promrelay::remote_write::generated::prometheus::{TimeSeries, WriteRequest};
-use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::{Instant, timeout};
 
+use crate::messages::{self, Series};
 use crate::process::{eventually, free_port};
 use crate::samples::{Samples, label_text, series_text};
 
@@ -70,6 +69,8 @@ struct Received {
     /// When each of them arrived.
     times: BTreeMap<String, Vec<Instant>>,
     newest_ms: Option<i64>,
+    /// Histograms, exemplars and metadata; see [`messages`].
+    others: Samples,
 }
 
 impl Recorder {
@@ -165,6 +166,15 @@ impl Recorder {
         samples
     }
 
+    /// The histograms, exemplars and metadata that arrived on a path, each as text.
+    pub(crate) fn others(&self, path: &str) -> Samples {
+        let shared = self.lock();
+        let received = shared.received.get(path);
+        received
+            .map(|received| received.others.clone())
+            .unwrap_or_default()
+    }
+
     /// What arrived on a path more than once.
     pub(crate) fn repeats(&self, path: &str) -> Vec<Repeat> {
         let shared = self.lock();
@@ -228,47 +238,57 @@ impl Drop for Recorder {
 async fn record(
     State(shared): State<Arc<Mutex<Shared>>>,
     request: Request<Body>,
-) -> (StatusCode, String) {
+) -> (StatusCode, HeaderMap, String) {
     let mood = shared
         .lock()
         .expect("nobody panics while holding the lock")
         .mood;
     match mood {
         Mood::Accept => {}
-        Mood::Refuse => return (StatusCode::SERVICE_UNAVAILABLE, "told to refuse".to_owned()),
-        Mood::Reject => return (StatusCode::BAD_REQUEST, "told to reject".to_owned()),
+        Mood::Refuse => {
+            return refusal(StatusCode::SERVICE_UNAVAILABLE, "told to refuse".to_owned());
+        }
+        Mood::Reject => return refusal(StatusCode::BAD_REQUEST, "told to reject".to_owned()),
         Mood::Hang => std::future::pending().await,
         Mood::Slow => drop(timeout(SLOW, std::future::pending::<()>()).await),
     }
     let path = request.uri().path().to_owned();
     let headers = request.headers().clone();
     let Ok(body) = to_bytes(request.into_body(), BODY_BYTES_MAX).await else {
-        return (StatusCode::PAYLOAD_TOO_LARGE, String::new());
+        return refusal(StatusCode::PAYLOAD_TOO_LARGE, String::new());
     };
-    let read = check_headers(&headers).and_then(|()| decode(&body));
+    let read = messages::read(&headers, &body, BODY_BYTES_MAX);
     let mut shared = shared.lock().expect("nobody panics while holding the lock");
     match read {
         Ok(request) => {
-            for series in &request.timeseries {
+            for series in &request.series {
                 keep(&mut shared, &path, series);
             }
-            (StatusCode::NO_CONTENT, String::new())
+            let received = shared.received.entry(path).or_default();
+            for (text, at_ms, bits) in &request.others {
+                received.others.insert(text, *at_ms, *bits);
+            }
+            (StatusCode::NO_CONTENT, request.written, String::new())
         }
         Err(problem) => {
             shared.violations.push(format!("{path}: {problem}"));
-            (StatusCode::BAD_REQUEST, problem)
+            refusal(StatusCode::BAD_REQUEST, problem)
         }
     }
 }
 
-fn keep(shared: &mut Shared, path: &str, series: &TimeSeries) {
+fn refusal(status: StatusCode, words: String) -> (StatusCode, HeaderMap, String) {
+    (status, HeaderMap::new(), words)
+}
+
+fn keep(shared: &mut Shared, path: &str, series: &Series) {
     let text = series_text(
         series
             .labels
             .iter()
-            .map(|label| (&*label.name, &*label.value)),
+            .map(|(name, value)| (name.as_str(), value.as_str())),
     );
-    if !series.labels.is_sorted_by(|a, b| a.name < b.name) {
+    if !series.labels.is_sorted_by(|a, b| a.0 < b.0) {
         shared
             .violations
             .push(format!("{path}: labels not sorted or repeated in {text}"));
@@ -276,17 +296,14 @@ fn keep(shared: &mut Shared, path: &str, series: &TimeSeries) {
     if series
         .labels
         .iter()
-        .any(|label| label.name.is_empty() || label.value.is_empty())
+        .any(|(name, value)| name.is_empty() || value.is_empty())
     {
         shared
             .violations
             .push(format!("{path}: empty label in {text}"));
     }
     let received = shared.received.entry(path.to_owned()).or_default();
-    let samples = series
-        .samples
-        .iter()
-        .map(|sample| (sample.timestamp, sample.value.to_bits()));
+    let samples = series.samples.iter().copied();
     let newest_ms = samples.clone().map(|(timestamp_ms, _)| timestamp_ms).max();
     received.newest_ms = received.newest_ms.max(newest_ms);
     let times = received.times.entry(text.clone()).or_default();
@@ -313,35 +330,4 @@ fn reordered(arrived: &[(i64, u64)]) -> Option<(i64, i64)> {
 fn a_late_sample_is_found_and_a_repeated_one_is_not() {
     assert_eq!(reordered(&[(1, 0), (2, 0), (1, 0), (2, 0), (3, 0)]), None);
     assert_eq!(reordered(&[(1, 0), (3, 0), (2, 0)]), Some((3, 2)));
-}
-
-/// The four headers of the 1.0 specification, exactly.
-fn check_headers(headers: &HeaderMap) -> Result<(), String> {
-    let expected = [
-        ("content-encoding", "snappy"),
-        ("content-type", "application/x-protobuf"),
-        ("x-prometheus-remote-write-version", "0.1.0"),
-    ];
-    for (name, value) in expected {
-        let found: Vec<_> = headers.get_all(name).iter().collect();
-        if found != [value] {
-            return Err(format!("{name} is {found:?}, not {value}"));
-        }
-    }
-    match headers.get("user-agent").map(|agent| agent.to_str()) {
-        Some(Ok(agent)) if agent.contains('/') => Ok(()),
-        other => Err(format!("user-agent is {other:?}, not name/version")),
-    }
-}
-
-fn decode(body: &[u8]) -> Result<WriteRequest, String> {
-    let length = snap::raw::decompress_len(body).map_err(|error| error.to_string())?;
-    if length > BODY_BYTES_MAX {
-        return Err(format!("{length} bytes decompressed"));
-    }
-    let mut decompressed = vec![0; length];
-    snap::raw::Decoder::new()
-        .decompress(body, &mut decompressed)
-        .map_err(|error| error.to_string())?;
-    WriteRequest::decode(decompressed.as_slice()).map_err(|error| error.to_string())
 }
