@@ -10,7 +10,7 @@ use axum::Router;
 use futures_util::future::join_all;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::web_watch::{WebMetrics, WebWatch, watch};
+use super::web_watch::{WebMetrics, WebWatch, fingerprint, watch};
 use crate::admin::{Admin, Lifecycle};
 use crate::config::{LoadError, WebFile, load_web};
 use crate::http::{BindError, Limits, ListenerMetrics, Options, Server, Settings, Web};
@@ -38,13 +38,26 @@ pub struct WebOptions {
 
 /// The web configurations as they were at the start.
 pub(super) struct WebFiles {
-    writes: Option<(PathBuf, WebFile)>,
-    admin: Option<(PathBuf, WebFile)>,
+    writes: Option<Loaded>,
+    admin: Option<Loaded>,
+}
+
+/// A web configuration, and the fingerprint of the files behind it.
+struct Loaded {
+    path: PathBuf,
+    file: WebFile,
+    seen: u128,
 }
 
 impl WebFiles {
     pub(super) fn load(options: &WebOptions) -> Result<Self, LoadError> {
-        let load = |path: &PathBuf| load_web(path).map(|file| (path.clone(), file));
+        // Twice: the first time says which files there are. A change between the fingerprint and
+        // the watch, which begins when the queues have been opened, is seen then.
+        let load = |path: &PathBuf| {
+            let seen = fingerprint(&load_web(path)?.files);
+            let (path, file) = (path.clone(), load_web(path)?);
+            Ok(Loaded { path, file, seen })
+        };
         Ok(Self {
             writes: options.config_file.as_ref().map(load).transpose()?,
             admin: options.admin_config_file.as_ref().map(load).transpose()?,
@@ -72,11 +85,11 @@ impl Listeners {
         registry: &Registry,
     ) -> Result<Self, BindError> {
         let mut watches = Vec::new();
-        let mut web = |name: &str, file: Option<(PathBuf, WebFile)>| {
+        let mut web = |name: &str, loaded: Option<Loaded>| {
             let metrics = WebMetrics::new(registry, name);
-            let (path, WebFile { settings, files }) = file?;
-            let web = Web::new(settings, Some(token));
-            watches.push(WebWatch::new(path, files, &web, metrics));
+            let Loaded { path, file, seen } = loaded?;
+            let web = Web::new(file.settings, Some(token));
+            watches.push(WebWatch::new(path, (file.files, seen), &web, metrics));
             Some(web)
         };
         let writes_web = web("writes", files.writes);

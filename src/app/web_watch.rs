@@ -70,14 +70,15 @@ impl WebMetrics {
 }
 
 impl WebWatch {
+    /// Watches `files`, which came to what is in force when their fingerprint was `seen`.
     pub(super) fn new(
         path: PathBuf,
-        files: Vec<PathBuf>,
+        (files, seen): (Vec<PathBuf>, u128),
         web: &Arc<Web>,
         metrics: WebMetrics,
     ) -> Self {
         Self {
-            seen: fingerprint(&files),
+            seen,
             path,
             files,
             web: Arc::clone(web),
@@ -98,13 +99,19 @@ impl WebWatch {
             self.coming = Some(now);
             return;
         }
+        let files_before = self.files.clone();
         let loaded = self.load();
         let file = self.path.display();
         match loaded {
             Ok(()) => {
                 info!(%file, "put a changed web configuration in force");
                 self.metrics.reloads.increment(1);
-                self.seen = fingerprint(&self.files);
+                // Not what they are by now: that may have come after they were read.
+                self.seen = if self.files == files_before {
+                    now
+                } else {
+                    fingerprint(&self.files)
+                };
             }
             Err(error) => {
                 if !self.has_failed || now != self.seen {
@@ -157,7 +164,7 @@ pub(super) fn watch(mut watches: Vec<WebWatch>) -> JoinHandle<()> {
     })
 }
 
-fn fingerprint(files: &[PathBuf]) -> u128 {
+pub(super) fn fingerprint(files: &[PathBuf]) -> u128 {
     let mut hash = Xxh3::new();
     for file in files {
         match read(file) {

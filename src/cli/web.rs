@@ -47,21 +47,24 @@ pub(super) struct Arguments {
     #[arg(
         long = "web.read-header-timeout",
         value_name = "DURATION",
-        default_value = "10s"
+        default_value = "10s",
+        value_parser = lasting
     )]
     read_header_timeout: Duration,
     /// How long a request's body may take.
     #[arg(
         long = "web.read-timeout",
         value_name = "DURATION",
-        default_value = "5m"
+        default_value = "5m",
+        value_parser = lasting
     )]
     read_timeout: Duration,
     /// How long a connection may do nothing between requests.
     #[arg(
         long = "web.idle-timeout",
         value_name = "DURATION",
-        default_value = "2m"
+        default_value = "2m",
+        value_parser = lasting
     )]
     idle_timeout: Duration,
     /// How long a client may leave what is written to it unread; an answer as a whole may take
@@ -69,7 +72,8 @@ pub(super) struct Arguments {
     #[arg(
         long = "web.write-timeout",
         value_name = "DURATION",
-        default_value = "15s"
+        default_value = "15s",
+        value_parser = lasting
     )]
     write_timeout: Duration,
     /// Headers of one request.
@@ -114,6 +118,17 @@ impl Arguments {
 
 /// What HTTP/2 can say of a list of headers, with room to count in.
 const MAX_HEADER_BYTES: u64 = 16 << 20;
+
+/// Go takes a time of zero for none; here it would be over at once.
+fn lasting(text: &str) -> Result<Duration, String> {
+    match text.parse::<Duration>() {
+        Ok(time) if std::time::Duration::from(time).is_zero() => {
+            Err("a time above 0 is wanted: write a long one for no bound".to_owned())
+        }
+        Ok(time) => Ok(time),
+        Err(error) => Err(error.to_string()),
+    }
+}
 
 fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {

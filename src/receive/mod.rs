@@ -67,8 +67,8 @@ use crate::route::{Delivery, Router};
 const TURN: Duration = Duration::from_secs(2);
 /// A decompression buffer larger than this is not kept for the next request, in bytes.
 const KEPT_BUFFER_BYTES: usize = 4 * 1024 * 1024;
-/// A request of at most so many bytes, compressed, is worked on where it arrived: that takes about
-/// half a millisecond, and handing it to another thread and back costs a good part of that.
+/// A 1.0 request of at most so many bytes, compressed, is worked on where it arrived: that takes
+/// about half a millisecond, and handing it to another thread and back costs a good part of that.
 const SMALL_BODY_BYTES: usize = 128 * 1024;
 
 /// What handles writes: bounds, and the router of the current configuration.
@@ -185,7 +185,9 @@ impl Receiver {
         body: Bytes,
         in_hand: InHand,
     ) -> Result<Contents, Refusal> {
-        let (routed, _in_hand) = if body.len() <= SMALL_BODY_BYTES {
+        // A 2.0 request can say in a few bytes what takes megabytes once it is written out.
+        let is_small = message == ProtobufMessage::V1 && body.len() <= SMALL_BODY_BYTES;
+        let (routed, _in_hand) = if is_small {
             (current.route(message, &body), in_hand)
         } else {
             self.route_elsewhere(current, message, body, in_hand)

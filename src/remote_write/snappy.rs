@@ -12,6 +12,9 @@ use super::wire::{put_varint, read_varint};
 /// The most that snappy can expand: a two-byte-offset copy turns 3 bytes into 64.
 const MAX_EXPANSION: u64 = 22;
 
+/// A compressor's buffer that is larger than this is not kept for smaller blocks, in bytes.
+const KEPT_BUFFER_BYTES: usize = 4 * 1024 * 1024;
+
 /// Why a block was not decompressed.
 #[derive(Debug, Error)]
 pub enum DecompressError {
@@ -93,6 +96,9 @@ impl Compressor {
     /// `raw` is at most 4 GiB, as the format has it.
     pub fn elements(&mut self, raw: &[u8]) -> &[u8] {
         let bound = max_compress_len(raw.len());
+        if self.buffer.len() > KEPT_BUFFER_BYTES.max(bound) {
+            self.buffer = Vec::new();
+        }
         if self.buffer.len() < bound {
             self.buffer.resize(bound, 0);
         }

@@ -13,6 +13,9 @@ use crate::send::stream;
 /// How large a block may be before compression, in bytes, unless one series alone is larger.
 const BLOCK_BYTES: usize = 1024 * 1024;
 
+/// What a lane keeps of its memory from request to request, in bytes.
+const KEPT_BYTES: usize = 2 * BLOCK_BYTES;
+
 /// A block of the request, still in the delivery's arena.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Record {
@@ -58,10 +61,7 @@ impl Outbox {
     /// Forgets what is there: a request was refused, or its records were taken.
     pub(super) fn clear(&mut self) {
         self.records.clear();
-        for lane in &mut self.lanes {
-            lane.raw.clear();
-            (lane.series, lane.samples) = (0, 0);
-        }
+        self.lanes.iter_mut().for_each(Lane::empty);
     }
 
     /// Whether the request left nothing here so far.
@@ -81,24 +81,26 @@ impl Outbox {
         }
     }
 
-    /// Makes room in `lane` for a series of so many samples and returns the buffer to append its
-    /// field to. Full blocks go to `arena`.
+    /// Puts the field of a series of so many samples, which `encode` appends, into `lane`. Full
+    /// blocks go to `arena` at once: so there is never more than one that a large series made.
     #[inline]
     pub(super) fn add_series(
         &mut self,
         lane: usize,
         samples: u64,
-        compressor: &mut Compressor,
-        arena: &mut Vec<u8>,
-    ) -> &mut Vec<u8> {
-        let held = &self.lanes[lane];
-        if held.samples + samples > self.max_samples || held.raw.len() >= BLOCK_BYTES {
+        (compressor, arena): (&mut Compressor, &mut Vec<u8>),
+        encode: impl FnOnce(&mut Vec<u8>),
+    ) {
+        if self.lanes[lane].samples + samples > self.max_samples {
             self.finish_lane(lane, compressor, arena);
         }
-        let lane = &mut self.lanes[lane];
-        lane.series += 1;
-        lane.samples += samples;
-        &mut lane.raw
+        let held = &mut self.lanes[lane];
+        held.series += 1;
+        held.samples += samples;
+        encode(&mut held.raw);
+        if held.raw.len() >= BLOCK_BYTES {
+            self.finish_lane(lane, compressor, arena);
+        }
     }
 
     /// Appends fields that belong to no series and are not known here.
@@ -108,10 +110,10 @@ impl Outbox {
         compressor: &mut Compressor,
         arena: &mut Vec<u8>,
     ) {
+        self.lanes[0].raw.extend_from_slice(field);
         if self.lanes[0].raw.len() >= BLOCK_BYTES {
             self.finish_lane(0, compressor, arena);
         }
-        self.lanes[0].raw.extend_from_slice(field);
     }
 
     /// Compresses what is left in the lanes into `arena` and hands over all records.
@@ -147,7 +149,14 @@ impl Outbox {
             samples: u32::try_from(lane.samples).unwrap_or(u32::MAX),
             bytes: start..arena.len(),
         });
-        lane.raw.clear();
-        (lane.series, lane.samples) = (0, 0);
+        lane.empty();
+    }
+}
+
+impl Lane {
+    fn empty(&mut self) {
+        self.raw.clear();
+        self.raw.shrink_to(KEPT_BYTES);
+        (self.series, self.samples) = (0, 0);
     }
 }

@@ -215,19 +215,20 @@ impl Sorter {
         };
         let outbox = &mut self.outboxes[index];
         let lane = outbox.lane_of(label_block);
+        let output = (&mut self.compressor, &mut self.arena);
         if !series.is_within(route.payload) {
             let Some(samples) = leave_out(&mut self.tally, route, index, series) else {
                 return;
             };
-            let buffer = outbox.add_series(lane, samples, &mut self.compressor, &mut self.arena);
-            series.encode_part(label_block, route.payload, buffer);
+            outbox.add_series(lane, samples, output, |buffer| {
+                series.encode_part(label_block, route.payload, buffer);
+            });
             return;
         }
-        let buffer = outbox.add_series(lane, series.samples, &mut self.compressor, &mut self.arena);
-        match as_it_came {
+        outbox.add_series(lane, series.samples, output, |buffer| match as_it_came {
             Some(field) => buffer.extend_from_slice(field),
             None => series.encode_with(label_block, buffer),
-        }
+        });
     }
 
     /// Runs a route's rules on a series, those that change labels or all, and copies what they
@@ -260,13 +261,15 @@ impl Sorter {
         encode_labels(set.iter(), &mut self.rewritten);
         let outbox = &mut self.outboxes[index];
         let lane = outbox.lane_of(&self.rewritten);
-        let (compressor, arena) = (&mut self.compressor, &mut self.arena);
+        let output = (&mut self.compressor, &mut self.arena);
         if series.is_within(route.payload) {
-            let buffer = outbox.add_series(lane, series.samples, compressor, arena);
-            series.encode_with(&self.rewritten, buffer);
+            outbox.add_series(lane, series.samples, output, |buffer| {
+                series.encode_with(&self.rewritten, buffer);
+            });
         } else if let Some(samples) = leave_out(&mut self.tally, route, index, series) {
-            let buffer = outbox.add_series(lane, samples, compressor, arena);
-            series.encode_part(&self.rewritten, route.payload, buffer);
+            outbox.add_series(lane, samples, output, |buffer| {
+                series.encode_part(&self.rewritten, route.payload, buffer);
+            });
         }
     }
 

@@ -217,7 +217,11 @@ impl Cycle {
     /// Puts the samples of a scrape into the queues, in order. What a queue does not take, and all
     /// that comes after it, is counted and forgotten: the next scrape is worth more.
     async fn store(&self, deliveries: Vec<Delivery>) -> Told {
-        let patience = PATIENCE.min(self.target.interval / 10);
+        let patience = match deliveries.len() {
+            1 => PATIENCE.min(self.target.interval / 10),
+            // Each would wait anew.
+            _ => Duration::ZERO,
+        };
         let mut not_stored = 0;
         for delivery in deliveries {
             let (_, samples) = delivery.received();

@@ -12,7 +12,7 @@ use super::batch::Held;
 use super::lane::{self, Shared};
 use super::stream::lane_of;
 use crate::queue::{Entry, Reader};
-use crate::remote_write::block::Block;
+use crate::remote_write::block::{Block, BlockError};
 
 /// What a route reads ahead of its receiver, in compressed bytes.
 const READ_AHEAD_BYTES: u32 = 4 * 1024 * 1024;
@@ -42,7 +42,10 @@ async fn read(shared: Arc<Shared>) {
         }
         let lanes = lanes.get_or_insert_with(|| Lanes::start(&shared, count));
         let permit = room_for(&entry, &read_ahead).await;
-        let held = decode(&shared, entry, permit);
+        let Some(held) = decode(&shared, entry, permit) else {
+            // It stays where it is, and so does all that comes after it.
+            return std::future::pending().await;
+        };
         if let Some(sender) = lanes.senders.get(usize::from(lane))
             && sender.send(held).await.is_err()
         {
@@ -68,19 +71,28 @@ async fn room_for(entry: &Entry, read_ahead: &Arc<Semaphore>) -> OwnedSemaphoreP
 }
 
 /// A block that cannot be read becomes an empty one, which its lane acknowledges in its turn.
-fn decode(shared: &Shared, entry: Entry, permit: OwnedSemaphorePermit) -> Held {
-    let block = Block::decode(entry.bytes).unwrap_or_else(|error| {
-        let (route, samples) = (&shared.route, entry.weight);
-        error!(%route, samples, %error, "dropped a block that cannot be read");
-        shared.metrics.unreadable(u64::from(samples));
-        Block::default()
-    });
-    Held {
+/// `None` for one of another version: whoever wrote it can read it.
+fn decode(shared: &Shared, entry: Entry, permit: OwnedSemaphorePermit) -> Option<Held> {
+    let (route, samples) = (&shared.route, entry.weight);
+    let block = match Block::decode(entry.bytes) {
+        Ok(block) => block,
+        Err(error @ BlockError::UnknownVersion(_)) => {
+            error!(%route, %error, "the queue waits for the promrelay that wrote it");
+            shared.metrics.suspended(true);
+            return None;
+        }
+        Err(error @ BlockError::BadHeader) => {
+            error!(%route, samples, %error, "dropped a block that cannot be read");
+            shared.metrics.unreadable(u64::from(samples));
+            Block::default()
+        }
+    };
+    Some(Held {
         block,
         position: entry.position,
         appended_ms: entry.appended_ms,
         _permit: permit,
-    }
+    })
 }
 
 /// The lanes of one number of them.

@@ -32,6 +32,8 @@ const RESET_STREAMS: usize = 20;
 const MISUSED_STREAMS: usize = 256;
 /// What is kept of the answers on one HTTP/2 connection, in bytes per stream.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// Headers of one request over HTTP/2 at the most, in bytes.
+const HTTP2_HEADER_BYTES: u32 = 16 * 1024;
 /// What hyper needs for headers at the least, in bytes.
 const MIN_BUFFER_BYTES: usize = 8192;
 
@@ -135,7 +137,8 @@ fn protocol(limits: &Limits, http2: bool) -> Builder<TokioExecutor> {
         .max_pending_accept_reset_streams(RESET_STREAMS)
         .max_local_error_reset_streams(MISUSED_STREAMS)
         .max_send_buf_size(SEND_BUFFER_BYTES)
-        .max_header_list_size(limits.header_bytes);
+        // A few bytes can stand for each of these, and each stream can have them.
+        .max_header_list_size(limits.header_bytes.min(HTTP2_HEADER_BYTES));
     if http2 {
         protocol
     } else {

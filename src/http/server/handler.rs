@@ -12,7 +12,8 @@ use axum::body::Body;
 use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{CONNECTION, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE};
-use http::{HeaderMap, HeaderValue, Request, StatusCode, Version};
+use http::request::Parts;
+use http::{HeaderValue, Request, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower_service::Service as _;
@@ -28,6 +29,10 @@ use crate::http::web::{Settings, Verdict};
 /// When those are asked to come back who find too many others asking who they are.
 const COME_BACK: Duration = Duration::from_secs(2);
 
+/// Asking for these waits for nothing: a relay that has much to do is not to be taken for dead and
+/// started again.
+const HEALTH: [&str; 3] = ["/-/healthy", "/-/ready", "/health"];
+
 /// Answers a request.
 pub(super) async fn handle(
     shared: Arc<Shared>,
@@ -40,7 +45,7 @@ pub(super) async fn handle(
         request.version() < Version::HTTP_2 && request.headers().contains_key(TRANSFER_ENCODING);
     let watch = in_hand.body_watch();
     let (parts, body) = request.into_parts();
-    let admitted = admit(&shared, settings.as_deref(), place.peer(), &parts.headers).await;
+    let admitted = admit(&shared, settings.as_deref(), place.peer(), &parts).await;
     let budget = settings.clone().filter(|_| admitted.is_ok());
     let arriving = admitted
         .is_ok()
@@ -55,7 +60,7 @@ pub(super) async fn handle(
             place.keep();
             let request = Request::from_parts(parts, body);
             let answered = shared.service.clone().call(request).await;
-            (answered.unwrap_or_else(|never| match never {}), Some(turn))
+            (answered.unwrap_or_else(|never| match never {}), turn)
         }
         Err(refusal) => {
             shared.options.metrics.refused(refusal.reason);
@@ -121,14 +126,19 @@ async fn admit(
     shared: &Shared,
     settings: Option<&Settings>,
     peer: IpAddr,
-    headers: &HeaderMap,
-) -> Result<Turn, Refusal> {
+    parts: &Parts,
+) -> Result<Option<Turn>, Refusal> {
     if let (Some(web), Some(settings)) = (&shared.options.web, settings) {
-        match web.authenticate(settings, headers).await {
+        match web.authenticate(settings, &parts.headers).await {
             Verdict::Known => {}
             Verdict::Stranger => return Err(Refusal::new(Refused::Unauthorized)),
             Verdict::Busy => return Err(Refusal::later(Refused::Authentication, COME_BACK)),
         }
+    }
+    if HEALTH.contains(&parts.uri.path()) {
+        return Ok(None);
+    }
+    if let Some(settings) = settings {
         if let Some(rate) = settings.request_rate() {
             let later = |wait| Refusal::later(Refused::RequestRate, wait);
             rate.take(1.0).map_err(later)?;
@@ -140,7 +150,8 @@ async fn admit(
         }
     }
     let turn = shared.turns.take(peer).await;
-    turn.ok_or_else(|| Refusal::later(Refused::Requests, Duration::ZERO))
+    let refused = || Refusal::later(Refused::Requests, Duration::ZERO);
+    turn.map(Some).ok_or_else(refused)
 }
 
 /// A request's body: what comes is counted, and the connection knows when all of it has come.

@@ -82,8 +82,8 @@ pub(super) struct Checks {
     own_token: Option<hmac::Tag>,
     processor: Arc<Semaphore>,
     waiting: AtomicUsize,
-    right: Memory,
-    wrong: Memory,
+    right: Arc<Memory>,
+    wrong: Arc<Memory>,
 }
 
 impl Checks {
@@ -94,8 +94,8 @@ impl Checks {
             key,
             processor: Arc::new(Semaphore::new(1)),
             waiting: AtomicUsize::new(0),
-            right: Memory::default(),
-            wrong: Memory::default(),
+            right: Arc::default(),
+            wrong: Arc::default(),
         }
     }
 
@@ -144,8 +144,9 @@ impl Checks {
             (None, Some(any)) => any.of_nobody(),
             (None, None) => return Verdict::Stranger,
         };
+        let is_user = known.is_some();
         let tag = self.tag(user, &hash, password);
-        if let Some(verdict) = self.remembered(&tag) {
+        if let Some(verdict) = self.remembered(&tag, is_user) {
             return verdict;
         }
         let Some(_waiting) = Waiting::begin(&self.waiting) else {
@@ -156,26 +157,34 @@ impl Checks {
             return Verdict::Busy;
         };
         // Others with the same password may have had their turn in the meantime.
-        if let Some(verdict) = self.remembered(&tag) {
+        if let Some(verdict) = self.remembered(&tag, is_user) {
             return verdict;
         }
-        let (password, is_user) = (password.to_vec(), known.is_some());
+        let password = password.to_vec();
+        let (right, wrong) = (Arc::clone(&self.right), Arc::clone(&self.wrong));
+        // What came of it is remembered there: a client that does not wait for it comes again.
         let check = tokio::task::spawn_blocking(move || {
-            let is_right = bcrypt::verify(&password, &hash).unwrap_or(false);
+            let is_right = is_user && bcrypt::verify(&password, &hash).unwrap_or(false);
+            if !is_user {
+                // For the time that it takes: who is a user is not told by that.
+                let _nobody = bcrypt::verify(&password, &hash);
+            }
+            let memory = if is_right { right } else { wrong };
+            memory.add(tag);
             drop(turn);
             is_right
         });
-        if check.await.unwrap_or(false) && is_user {
-            self.right.add(tag);
+        if check.await.unwrap_or(false) {
             Verdict::Known
         } else {
-            self.wrong.add(tag);
             Verdict::Stranger
         }
     }
 
-    fn remembered(&self, tag: &[u8; 32]) -> Option<Verdict> {
-        if self.right.has(tag) {
+    /// What came of the same check before. Of who is no user nothing is taken for right: it could
+    /// be from when they were one.
+    fn remembered(&self, tag: &[u8; 32], is_user: bool) -> Option<Verdict> {
+        if is_user && self.right.has(tag) {
             return Some(Verdict::Known);
         }
         self.wrong.has(tag).then_some(Verdict::Stranger)

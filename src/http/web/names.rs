@@ -145,7 +145,8 @@ impl PasswordHash {
         &self.text
     }
 
-    /// A hash that no password has and that takes as long to check as this one.
+    /// A hash that stands for nobody and takes as long to check as this one. A password may well
+    /// have it: what comes of the check does not count.
     pub(super) fn of_nobody(&self) -> String {
         const NOBODY: &str = "QOauhQNbBCuQDKes6eFzPeMqBSjb7Mr5DUmpZ/VcEd00UAV/LDeSi";
         format!("$2y${:02}${NOBODY}", self.cost)

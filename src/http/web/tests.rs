@@ -91,6 +91,23 @@ async fn a_changed_password_is_not_remembered() {
     assert_eq!(checks.authenticate(&new, &shown).await, Verdict::Known);
 }
 
+#[tokio::test]
+async fn who_is_no_user_any_more_is_a_stranger_whatever_their_hash_was() {
+    let users = |name: &str, hash| {
+        let passwords = BTreeMap::from([(name.to_owned(), hash)]);
+        Users::new(passwords, Vec::new())
+    };
+    let of_cost_10 = |text: String| PasswordHash::try_from(text).unwrap();
+    let bobs = of_cost_10(bcrypt::hash("y", 10).unwrap());
+    // The hash that stands for nobody is that of a password, and somebody may have taken it over.
+    let alices = of_cost_10(bobs.of_nobody());
+    let (before, after) = (users("alice", alices), users("bob", bobs));
+    let checks = Checks::new(None);
+    let shown = basic("alice:fakepassword");
+    assert_eq!(checks.authenticate(&before, &shown).await, Verdict::Known);
+    assert_eq!(checks.authenticate(&after, &shown).await, Verdict::Stranger);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn guesses_do_not_push_out_who_belongs() {
     let passwords = BTreeMap::from([("alice".to_owned(), hash("right"))]);

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use http::StatusCode;
+use promrelay::queue::{Options, Queue, Record};
 
 use super::harness::{Receiver, Relay, series, wait_for};
 
@@ -267,4 +268,32 @@ async fn the_queue_of_a_renamed_route_is_reported_and_moved() {
     let timestamps: Vec<i64> = receiver.samples("/new").iter().map(|s| s.1).collect();
     assert_eq!(timestamps, (0..20).chain(0..20).collect::<Vec<_>>());
     relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_newer_version_has_queued_waits_for_it() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&format!("remote_write:\n{}", route(&receiver, "a"))).await;
+    let storage_path = relay.storage_path();
+    let directory = relay.stop().await;
+    let (queue, _recovery) = Queue::open(&storage_path.join("a"), Options::default()).unwrap();
+    // As a block begins, but of a version that does not exist yet.
+    let record = Record {
+        stream: promrelay::send::stream(4, 0),
+        weight: 7,
+        appended_ms: 0,
+        bytes: &[99, 1, 1, 1],
+    };
+    let size = Queue::stored_size(record.bytes.len());
+    let receipt = queue.append(queue.reserve(size).unwrap(), &[record]);
+    receipt.durable().await.unwrap();
+    queue.close().await.unwrap();
+    let relay = Relay::start_in(directory).await;
+    wait_for("the route waits", async || {
+        count(&relay, "promrelay_send_suspended", "a").await == 1
+    })
+    .await;
+    assert_eq!(count(&relay, "promrelay_queue_samples", "a").await, 7);
+    let unreadable = "promrelay_send_unreadable_samples_total";
+    assert_eq!(count(&relay, unreadable, "a").await, 0);
 }
