@@ -177,6 +177,23 @@ async fn an_answer_that_nobody_reads_gives_its_turn_back() {
 }
 
 #[tokio::test]
+async fn health_waits_for_no_turn() {
+    let setup = Setup::start(Limits {
+        requests: 1,
+        ..Limits::default()
+    });
+    let mut stream = setup.connect().await;
+    let endless = b"GET /endless HTTP/1.1\r\nhost: x\r\n\r\n";
+    stream.write_all(endless).await.unwrap();
+    assert!(answer(&mut stream).await.starts_with("HTTP/1.1 200"));
+    let mut probe = setup.connect().await;
+    let healthy = b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n";
+    probe.write_all(healthy).await.unwrap();
+    // This service does not know the path, but it is asked.
+    assert!(answer(&mut probe).await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
 async fn one_connection_too_many_is_closed() {
     let setup = Setup::start(Limits {
         connections_per_peer: 2,
