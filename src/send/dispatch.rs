@@ -40,12 +40,16 @@ async fn read(shared: Arc<Shared>) {
             // lane now: everything before them must have arrived first.
             other.finish().await;
         }
-        let lanes = lanes.get_or_insert_with(|| Lanes::start(&shared, count));
         let permit = room_for(&entry, &read_ahead).await;
         let Some(held) = decode(&shared, entry, permit) else {
-            // It stays where it is, and so does all that comes after it.
+            // What is before it goes out; it stays where it is, and so does all that comes after.
+            if let Some(lanes) = lanes.take() {
+                lanes.finish().await;
+            }
+            shared.metrics.suspended(true);
             return std::future::pending().await;
         };
+        let lanes = lanes.get_or_insert_with(|| Lanes::start(&shared, count));
         if let Some(sender) = lanes.senders.get(usize::from(lane))
             && sender.send(held).await.is_err()
         {
@@ -78,7 +82,6 @@ fn decode(shared: &Shared, entry: Entry, permit: OwnedSemaphorePermit) -> Option
         Ok(block) => block,
         Err(error @ BlockError::UnknownVersion(_)) => {
             error!(%route, %error, "the queue waits for the promrelay that wrote it");
-            shared.metrics.suspended(true);
             return None;
         }
         Err(error @ BlockError::BadHeader) => {

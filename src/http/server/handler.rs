@@ -13,7 +13,7 @@ use axum::response::{IntoResponse as _, Response};
 use bytes::Bytes;
 use http::header::{CONNECTION, RETRY_AFTER, TRANSFER_ENCODING, WWW_AUTHENTICATE};
 use http::request::Parts;
-use http::{HeaderValue, Request, StatusCode, Version};
+use http::{HeaderValue, Method, Request, StatusCode, Version};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use tower_service::Service as _;
@@ -29,7 +29,7 @@ use crate::http::web::{Settings, Verdict};
 /// When those are asked to come back who find too many others asking who they are.
 const COME_BACK: Duration = Duration::from_secs(2);
 
-/// Asking for these waits for nothing: a relay that has much to do is not to be taken for dead and
+/// Who may ask for these waits for no turn and no rate: a relay that has much to do is not to be taken for dead and
 /// started again.
 const HEALTH: [&str; 3] = ["/-/healthy", "/-/ready", "/health"];
 
@@ -47,9 +47,7 @@ pub(super) async fn handle(
     let (parts, body) = request.into_parts();
     let admitted = admit(&shared, settings.as_deref(), place.peer(), &parts).await;
     let budget = settings.clone().filter(|_| admitted.is_ok());
-    let arriving = admitted
-        .is_ok()
-        .then(|| shared.turns.arriving(place.too_slow()));
+    let arriving = matches!(admitted, Ok(Some(_))).then(|| shared.turns.arriving(place.too_slow()));
     let body = Body::new(Watched {
         body,
         watch: Some((watch, arriving)),
@@ -135,7 +133,7 @@ async fn admit(
             Verdict::Busy => return Err(Refusal::later(Refused::Authentication, COME_BACK)),
         }
     }
-    if HEALTH.contains(&parts.uri.path()) {
+    if parts.method == Method::GET && HEALTH.contains(&parts.uri.path()) {
         return Ok(None);
     }
     if let Some(settings) = settings {

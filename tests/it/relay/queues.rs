@@ -274,8 +274,11 @@ async fn the_queue_of_a_renamed_route_is_reported_and_moved() {
 async fn what_a_newer_version_has_queued_waits_for_it() {
     let receiver = Receiver::start();
     let relay = Relay::start(&format!("remote_write:\n{}", route(&receiver, "a"))).await;
+    receiver.refuse("before", StatusCode::SERVICE_UNAVAILABLE);
+    relay.write(vec![series("before", &[], 1, 1.0)]).await;
     let storage_path = relay.storage_path();
     let directory = relay.stop().await;
+    receiver.relent();
     let (queue, _recovery) = Queue::open(&storage_path.join("a"), Options::default()).unwrap();
     // As a block begins, but of a version that does not exist yet.
     let record = Record {
@@ -293,6 +296,11 @@ async fn what_a_newer_version_has_queued_waits_for_it() {
         count(&relay, "promrelay_send_suspended", "a").await == 1
     })
     .await;
+    assert_eq!(
+        receiver.samples("/a").len(),
+        1,
+        "what is before it goes out"
+    );
     assert_eq!(count(&relay, "promrelay_queue_samples", "a").await, 7);
     let unreadable = "promrelay_send_unreadable_samples_total";
     assert_eq!(count(&relay, unreadable, "a").await, 0);
