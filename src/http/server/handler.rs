@@ -29,8 +29,8 @@ use crate::http::web::{Settings, Verdict};
 /// When those are asked to come back who find too many others asking who they are.
 const COME_BACK: Duration = Duration::from_secs(2);
 
-/// Who may ask for these waits for no turn and no rate: a relay that has much to do is not to be taken for dead and
-/// started again.
+/// Who may ask for these waits for no turn and no rate: a relay that has much to do is not to be
+/// taken for dead and started again.
 const HEALTH: [&str; 3] = ["/-/healthy", "/-/ready", "/health"];
 
 /// Answers a request.
