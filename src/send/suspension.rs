@@ -1,4 +1,4 @@
-//! Pausing a whole route whose receiver answers every batch with the same refusal.
+//! Pausing a whole route whose receiver refuses every batch, whatever is in it.
 //!
 //! A wrong URL or an expired token is answered 404, 401 or 403, whatever the batch holds. Parking
 //! batch after batch would move a night's backlog to where nobody looks; sending them again at once
@@ -27,7 +27,7 @@ pub(super) struct Suspension {
 
 #[derive(Debug, Default)]
 struct State {
-    /// The answer that came last, and how many times in a row.
+    /// The answer that came last, and how many of those that suspend came in a row.
     code: u16,
     in_a_row: u64,
     pause: Option<Pause>,
@@ -83,11 +83,9 @@ impl Suspension {
     /// The receiver refused a batch with `code`, one of those that suspend.
     pub(super) fn refused(&self, code: u16, config: &RejectionConfig) -> Verdict {
         let mut state = self.state();
-        if state.code == code {
-            state.in_a_row += 1;
-        } else {
-            (state.code, state.in_a_row) = (code, 1);
-        }
+        // Of two receivers behind one address, one may say 401 and the other 403.
+        state.code = code;
+        state.in_a_row += 1;
         if state.pause.is_none() && state.in_a_row <= config.suspend_after {
             return Verdict::Park;
         }

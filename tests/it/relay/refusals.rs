@@ -124,6 +124,30 @@ async fn a_wrong_token_suspends_the_route_instead_of_parking_the_backlog() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn refusals_that_differ_suspend_the_route_all_the_same() {
+    let receiver = Receiver::start();
+    let answers = [401, 403, 404, 403, 401].map(|code| StatusCode::from_u16(code).unwrap());
+    receiver.answer("/a", answers.map(Answer::Status));
+    let more = "    on_rejection: {suspend_after: 2, min_suspension: 50ms, max_suspension: 50ms}\n";
+    let relay = Relay::start(&config(&receiver, more)).await;
+    for (timestamp, tries) in (0..).zip(1..=3) {
+        relay.write(vec![series("m", &[], timestamp, 0.0)]).await;
+        wait_for("an attempt", async || {
+            receiver.arrivals("/a").len() >= tries
+        })
+        .await;
+    }
+    settled(&relay).await;
+    assert_eq!(parked(&relay).await, 2);
+    assert_eq!(
+        receiver.samples("/a").len(),
+        1,
+        "the third is delivered in the end"
+    );
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn requests_that_were_on_their_way_do_not_lengthen_a_suspension() {
     let receiver = Receiver::start();
     receiver.refuse("m", StatusCode::UNAUTHORIZED);
