@@ -44,18 +44,11 @@ pub struct Inspect {
 /// If the directory cannot be read.
 pub fn inspect(directory: &Path) -> io::Result<Inspect> {
     let ahead: VecDeque<u64> = segment::list(directory)?.into_keys().collect();
-    let mut salt = None;
-    for &first in &ahead {
-        match SegmentFile::salt_of(&segment::path(directory, first)) {
-            Ok(found) => salt = found,
-            // Delivered and deleted meanwhile, when the queue is running.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        if salt.is_some() {
-            break;
-        }
-    }
+    // As when the queue is opened: from a whole header, or else from a record.
+    let salt = match salt(directory, &ahead, SegmentFile::salt_of)? {
+        None => salt(directory, &ahead, SegmentFile::salt_of_record)?,
+        found => found,
+    };
     Ok(Inspect {
         directory: directory.to_owned(),
         salt: salt.unwrap_or_default(),
@@ -70,6 +63,23 @@ pub fn inspect(directory: &Path) -> io::Result<Inspect> {
         bounds: Bounds { above: 0, below: 0 },
         found: VecDeque::new(),
     })
+}
+
+/// What the first segment tells that `tells` something of the salt.
+fn salt(
+    directory: &Path,
+    segments: &VecDeque<u64>,
+    tells: impl Fn(&Path) -> io::Result<Option<u32>>,
+) -> io::Result<Option<u32>> {
+    for &first in segments {
+        match tells(&segment::path(directory, first)) {
+            Ok(None) => {}
+            // Delivered and deleted meanwhile, when the queue is running.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            told => return told,
+        }
+    }
+    Ok(None)
 }
 
 /// Deletes the files of a queue that is not open, and what was damaged in it. Other files stay, and

@@ -94,6 +94,7 @@ async fn a_damaged_header_of_the_only_segment_costs_nothing() {
         append_all(&queue, 0..3).await;
         queue.close().await.unwrap();
         flip(&segments(directory.path())[0], byte, 1);
+        assert_eq!(inspect(directory.path()).unwrap().count(), 3);
         let (queue, recovery) = open(directory.path(), small());
         assert_eq!((recovery.corrupt_regions, recovery.queued.records), (1, 3));
         append(&queue, 0, 3, 20).await;
