@@ -6,14 +6,28 @@ use super::disk::{LogFile, OpenLog, is_full, remove_file, sync_directory};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader, Summary};
 use super::shared::Shared;
 use super::state::Segment;
-use super::{Options, Tally, segment};
+use super::{Durability, Options, Tally, segment};
+
+/// A segment is lengthened by at least so many bytes, as far as the next bound lets it.
+pub(super) const LEAST_ZEROS: u64 = 64 << 10;
+/// ... and by at most this part of a whole one.
+const MOST_ZEROS_OF_SEGMENT: u64 = 32;
+
+/// Where the zeros after the records come from.
+static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
 
 /// The segment that is being written.
+///
+/// A file that grows with every append has its new length written with every sync, by the file
+/// system's journal: on ext4 that takes as long as the records, and half the processor time. So the
+/// file is lengthened by zeros now and then, and records are written over them.
 pub(super) struct Active {
     pub file: Box<dyn LogFile>,
     /// Where the next record goes.
     pub end: u64,
     pub summary: Summary,
+    /// Where the file ends; what lies between are zeros.
+    file_end: u64,
 }
 
 impl Active {
@@ -45,11 +59,70 @@ impl Active {
             oldest_ms: 0,
             newest_ms: 0,
         });
-        Ok(Self {
+        Ok(Self::resume(file, SEGMENT_HEADER_BYTES, Summary::default()))
+    }
+
+    /// Goes on with a segment whose file ends at `end`, after its last record.
+    pub(super) fn resume(file: Box<dyn LogFile>, end: u64, summary: Summary) -> Self {
+        Self {
             file,
-            end: SEGMENT_HEADER_BYTES,
-            summary: Summary::default(),
-        })
+            end,
+            summary,
+            file_end: end,
+        }
+    }
+
+    /// Writes `bytes` after the last record, and `zeros` after them where the file would have
+    /// grown. When the disk is full, the file ends after the last record.
+    pub(super) fn write(&mut self, bytes: &[u8], zeros: u64) -> Result<(), Failure> {
+        match self.file.write_at(self.end, bytes) {
+            Ok(()) => {}
+            Err(error) if is_full(&error) => {
+                self.trim()?;
+                return Err(Failure::DiskFull(error));
+            }
+            Err(error) => return Err(Failure::Fatal("cannot write to a segment", error)),
+        }
+        let written = self.end + bytes.len() as u64;
+        if written <= self.file_end {
+            return Ok(());
+        }
+        self.file_end = written;
+        match self.lengthen(zeros) {
+            // The records have their space; the next ones will see whether there is any.
+            Err(error) if is_full(&error) => self.cut(written),
+            lengthened => {
+                lengthened.map_err(|error| Failure::Fatal("cannot lengthen a segment", error))
+            }
+        }
+    }
+
+    fn lengthen(&mut self, by: u64) -> io::Result<()> {
+        let end = self.file_end + by;
+        while self.file_end < end {
+            let left = usize::try_from(end - self.file_end).unwrap_or(usize::MAX);
+            let zeros = &ZEROS[..left.min(ZEROS.len())];
+            self.file.write_at(self.file_end, zeros)?;
+            self.file_end += zeros.len() as u64;
+        }
+        Ok(())
+    }
+
+    /// Ends the file after the last record.
+    pub(super) fn trim(&mut self) -> Result<(), Failure> {
+        self.cut(self.end)
+    }
+
+    fn cut(&mut self, end: u64) -> Result<(), Failure> {
+        let cut = self.file.truncate(end);
+        cut.map_err(|error| Failure::Fatal("cannot cut a segment back", error))?;
+        self.file_end = end;
+        Ok(())
+    }
+
+    /// Whether zeros follow the last record.
+    pub(super) fn is_longer(&self) -> bool {
+        self.file_end > self.end
     }
 }
 
@@ -67,19 +140,13 @@ pub(super) fn segment_bytes(options: &Options) -> u64 {
     options.segment_bytes.min(options.max_bytes / 8)
 }
 
-/// Writes `bytes` at `end`; where the disk is full, cuts the file back to `end`.
-pub(super) fn write_or_undo(file: &mut dyn LogFile, end: u64, bytes: &[u8]) -> Result<(), Failure> {
-    match file.write_at(end, bytes) {
-        Ok(()) => Ok(()),
-        Err(error) if is_full(&error) => {
-            undo(file, end)?;
-            Err(Failure::DiskFull(error))
-        }
-        Err(error) => Err(Failure::Fatal("cannot write to a segment", error)),
+/// By how many zeros a segment is lengthened: by more the fuller it is, so that a route with little
+/// to keep takes little, and never past the volume's bound.
+pub(super) fn zeros(options: &Options, end: u64, free_bytes: Option<u64>) -> u64 {
+    if options.durability == Durability::Async {
+        return 0;
     }
-}
-
-pub(super) fn undo(file: &mut dyn LogFile, end: u64) -> Result<(), Failure> {
-    let cut = file.truncate(end);
-    cut.map_err(|error| Failure::Fatal("cannot cut a segment back", error))
+    let most = segment_bytes(options) / MOST_ZEROS_OF_SEGMENT;
+    let room = free_bytes.map_or(u64::MAX, |free| free.saturating_sub(options.min_free_bytes));
+    end.max(LEAST_ZEROS).min(most).min(room)
 }

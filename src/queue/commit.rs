@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracing::{error, info, warn};
+use tracing::warn;
 
-use super::active::{Active, Failure, segment_bytes, undo, write_or_undo};
+use super::active::{Active, Failure, segment_bytes, zeros};
 use super::disk::{OpenLog, is_full, remove_file};
 use super::format::{RecordHeader, SEGMENT_HEADER_BYTES};
 use super::group::{Append, Group};
+use super::health::TRY_FULL_DISK_EVERY;
 use super::progress::Progress;
 use super::shared::Shared;
 use super::state::{Health, Phase};
@@ -19,9 +20,6 @@ use super::{AppendError, Durability, Tally, segment};
 
 const SYNC_EVERY: Duration = Duration::from_millis(100);
 const SAVE_PROGRESS_EVERY: Duration = Duration::from_secs(1);
-const TRY_FULL_DISK_EVERY: Duration = Duration::from_secs(1);
-/// A trial write to a disk that was full.
-const TRIAL_BYTES: usize = 256 << 10;
 
 type ProgressWaiter = oneshot::Sender<io::Result<()>>;
 
@@ -50,7 +48,7 @@ pub(super) struct Writer {
     last_save: Instant,
     /// Whether the last save of progress failed.
     save_failed: bool,
-    last_trial: Instant,
+    pub(super) last_trial: Instant,
 }
 
 impl Writer {
@@ -80,7 +78,7 @@ impl Writer {
                 Job::SaveProgress(progress) => self.save_progress(&progress),
                 Job::SyncProgress(progress, waiters) => self.sync_progress(&progress, waiters),
                 Job::TryDisk => self.try_disk(),
-                Job::Stop => return,
+                Job::Stop => return self.stop(),
             }
         }
     }
@@ -160,17 +158,6 @@ impl Writer {
         self.spare = group;
     }
 
-    /// Why nothing can be written now.
-    fn refusal(&self) -> Option<AppendError> {
-        match &self.shared.lock().health {
-            Health::Well => None,
-            Health::DiskFull => Some(AppendError::DiskFull),
-            Health::Failed(reason) => Some(AppendError::Failed {
-                reason: reason.clone(),
-            }),
-        }
-    }
-
     /// Makes as many appends durable as the segment takes; at least one. Returns how many.
     fn write_some(
         &mut self,
@@ -179,11 +166,12 @@ impl Writer {
         byte: usize,
         record: usize,
     ) -> Result<usize, Failure> {
-        let (options, start_segment) = {
+        let (options, start_segment, free_bytes) = {
             let mut state = self.shared.lock();
             (
                 state.options.clone(),
                 std::mem::take(&mut state.start_segment),
+                state.free_bytes,
             )
         };
         let segment_bytes = segment_bytes(&options);
@@ -205,7 +193,7 @@ impl Writer {
             .count()
             .max(1);
         let bytes = &group.buffer[byte..appends[count - 1].end_byte];
-        write_or_undo(active.file.as_mut(), active.end, bytes)?;
+        active.write(bytes, zeros(&options, active.end, free_bytes))?;
         match options.durability {
             Durability::Fsync => self.sync()?,
             Durability::Async => self.unsynced = true,
@@ -256,7 +244,8 @@ impl Writer {
             .map_or(1, |last| last.last + 1);
         if let Some(active) = &mut self.active {
             let footer = active.summary.encode_footer(salt, next_position);
-            write_or_undo(active.file.as_mut(), active.end, &footer)?;
+            active.trim()?;
+            active.write(&footer, 0)?;
             let file_bytes = active.end + footer.len() as u64;
             self.sync()?;
             let mut state = self.shared.lock();
@@ -272,7 +261,7 @@ impl Writer {
         Ok(())
     }
 
-    fn create(&self, first: u64) -> Result<Active, Failure> {
+    pub(super) fn create(&self, first: u64) -> Result<Active, Failure> {
         Active::create(&self.open_log, &self.shared, first).map_err(|error| {
             if is_full(&error) {
                 Failure::DiskFull(error)
@@ -300,40 +289,16 @@ impl Writer {
         }
     }
 
-    fn fail(&mut self, failure: Failure) {
-        let directory = self.shared.directory.display();
-        let mut state = self.shared.lock();
-        match failure {
-            Failure::DiskFull(error) => {
-                warn!(%directory, %error, "the disk is full; the queue refuses records");
-                state.health = Health::DiskFull;
-                self.last_trial = Instant::now();
-            }
-            Failure::Fatal(what, error) => {
-                error!(%directory, what, %error, "the queue refuses records until a restart");
-                state.health = Health::Failed(format!("{what}: {error}"));
-            }
-        }
-    }
-
-    /// Finds out whether a disk that was full has space again.
-    fn try_disk(&mut self) {
-        self.last_trial = Instant::now();
-        let tried = if let Some(active) = &mut self.active {
-            let trial = vec![0; TRIAL_BYTES];
-            let written = write_or_undo(active.file.as_mut(), active.end, &trial);
-            written.and_then(|()| undo(active.file.as_mut(), active.end))
-        } else {
-            let first = self.shared.lock().unwritten_position();
-            self.create(first).map(|active| self.active = Some(active))
-        };
-        match tried {
-            Ok(()) => {
-                info!(directory = %self.shared.directory.display(), "the disk has space again");
-                self.shared.lock().health = Health::Well;
-            }
-            Err(Failure::DiskFull(_)) => {}
-            Err(failure) => self.fail(failure),
+    /// A segment that is at rest is no longer than its records.
+    fn stop(&mut self) {
+        let is_well = self.shared.lock().health == Health::Well;
+        if let Some(active) = self
+            .active
+            .as_mut()
+            .filter(|active| is_well && active.is_longer())
+            && let Err(failure) = active.trim()
+        {
+            self.fail(failure);
         }
     }
 

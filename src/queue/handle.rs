@@ -182,8 +182,15 @@ impl Queue {
     /// and their space is returned when nothing else in their segment is needed.
     pub fn acknowledge(&self, stream: u16, position: Position) {
         let shared = &self.handle.shared;
-        shared.lock().acknowledge(stream, position.0);
-        shared.notify_writer();
+        let mut state = shared.lock();
+        let is_writer_told = state.progress_changed;
+        state.acknowledge(stream, position.0);
+        // It wakes by itself to save progress, once it knows that there is some.
+        let is_news = !is_writer_told || !state.consumed.is_empty();
+        drop(state);
+        if is_news {
+            shared.notify_writer();
+        }
     }
 
     /// Takes back what was read of `stream` and has been dropped since: for want of room, by a

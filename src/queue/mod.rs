@@ -8,19 +8,19 @@
 //! 1. When [`Receipt::durable`] answers `Ok`, the records survive a power cut
 //!    ([`Durability::Fsync`]) or the end of the process ([`Durability::Async`]; a power cut takes
 //!    at most what was appended in the 100 ms before, plus the time of one sync).
-//! 2. The order of calls to [`Queue::append`] is the order of the log and of reading. All records
-//!    of one call become durable together, or none does.
+//! 2. The order of calls to [`Queue::append`] is the order of the log and of reading. The records
+//!    of one call become durable together; of a call that a crash cut off, some may be found.
 //! 3. What was not durable is never read, what was is read until its stream acknowledges it, and
 //!    nothing is read that was not appended.
 //! 4. A restart repeats at most (a) records that were read and not acknowledged, and (b) records
 //!    acknowledged in the last second before a crash (none after [`Queue::close`]). Progress is
 //!    not synced: a power cut can take more of it, but brings back no more than the acknowledged
 //!    records of segments that had not been deleted, or whose deletion the power cut undid.
-//! 5. The files of a queue take at most [`Options::max_bytes`], footers and one append's overshoot
-//!    aside; what waits in memory for the disk takes at most 64 MiB, or one append if that is
-//!    larger. A reader holds 256 KiB or one record. Per segment, per stream and per record that
-//!    was read and not acknowledged there is one small entry in memory; nothing per record that
-//!    waits on disk.
+//! 5. The files of a queue take at most [`Options::max_bytes`], footers, one append's overshoot and
+//!    the zeros of the last segment (1/256 of it) aside; what waits in memory for the disk takes at
+//!    most 64 MiB, or one append if that is larger. A reader holds 256 KiB or one record. Per
+//!    segment, per stream and per record that was read and not acknowledged there is one small
+//!    entry in memory; nothing per record that waits on disk.
 //!
 //! # How it works
 //! [`Queue::append`] copies records into the *pending group*, under a short lock. Each queue has
@@ -61,14 +61,20 @@
 //! A record has been dealt with if its position is at most `dropped_through`, or at most its
 //! stream's position in `progress`.
 //!
+//! Under [`Durability::Fsync`] the segment that is being written is lengthened by zeros ahead of
+//! its records, since a file that does not grow is synced at half the cost; they are cut off when
+//! it is sealed or the queue is closed.
+//!
 //! To read: take the segments by name; read records while their checksums hold and their
 //! positions grow; where one does not, search on byte by byte for the next whole one. The header
 //! has its own checksum, so that a damaged length leads nowhere. Only the last segment may lack
-//! its footer without harm; the footer is a summary, and all in it can be had by reading.
+//! its footer, or end in zeros, without harm; the footer is a summary, and all in it can be had by
+//! reading.
 //!
 //! # When something fails
 //!
-//! - *A crash while writing*: the torn tail is cut on open; none of it had been answered for.
+//! - *A crash while writing*: the torn tail is cut on open; none of it had been answered for. What
+//!   lacks sectors is a torn tail, what does not is taken for damage.
 //! - *Damage in the middle*: skipped to the next whole record; copied to `corrupt/`, counted,
 //!   logged.
 //! - *A segment's header is damaged*: the salt is taken from another segment, or deduced from the
@@ -100,6 +106,7 @@ mod error;
 mod format;
 mod group;
 mod handle;
+mod health;
 mod inspect;
 mod lock;
 mod name;
@@ -111,6 +118,7 @@ mod salt;
 mod segment;
 mod shared;
 mod state;
+mod tail;
 #[cfg(test)]
 mod tests;
 

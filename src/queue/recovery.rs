@@ -9,14 +9,13 @@ use tracing::warn;
 
 use super::active::Active;
 use super::disk::{OpenLog, is_full, make_directory, remove_file, sync_directory};
-use super::format::{
-    RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, Summary,
-};
+use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader, Summary};
 use super::progress::Progress;
 use super::resync::{find_record, set_aside, set_aside_segment};
 use super::segment::{self, Bounds, SegmentFile, Stop, Verify};
 use super::shared::Shared;
 use super::state::{Health, Segment, State};
+use super::tail::looks_damaged;
 use super::{OpenError, Options, Tally};
 
 /// What was found and mended when a queue was opened.
@@ -47,8 +46,8 @@ pub(super) struct Recovered {
 struct Loaded {
     segment: Segment,
     summary: Summary,
-    /// Where the whole records end, if bytes follow that are none.
-    torn_from: Option<u64>,
+    /// Whether what follows the records is to be cut off.
+    has_tail: bool,
 }
 
 pub(super) fn open(
@@ -115,18 +114,14 @@ pub(super) fn open(
 fn resume(shared: &Shared, open_log: &OpenLog, last: Loaded) -> io::Result<Active> {
     let first = last.segment.first;
     let mut file = (open_log)(&segment::path(&shared.directory, first))?;
-    if last.torn_from.is_some() {
+    if last.has_tail {
         file.truncate(last.segment.data_end)?;
     }
     file.sync()?;
     sync_directory(&shared.directory)?;
     let end = last.segment.data_end;
     shared.lock().segments.push_back(last.segment);
-    Ok(Active {
-        file,
-        end,
-        summary: last.summary,
-    })
+    Ok(Active::resume(file, end, last.summary))
 }
 
 /// Starts a segment, unless the disk is full: then the writer does it when there is space.
@@ -241,7 +236,7 @@ impl Opening<'_> {
         Ok(Loaded {
             segment,
             summary,
-            torn_from: None,
+            has_tail: false,
         })
     }
 
@@ -278,7 +273,7 @@ impl Opening<'_> {
     ) -> io::Result<Loaded> {
         let mut summary = Summary::default();
         let mut from = SEGMENT_HEADER_BYTES.min(file.length);
-        let mut torn_from = None;
+        let mut has_tail = false;
         segment.data_end = loop {
             let progress = &self.progress;
             let stop = file.walk(from, bounds, Verify::Payloads, |header, _| {
@@ -291,12 +286,16 @@ impl Opening<'_> {
             bounds.above = segment.last;
             match stop {
                 Stop::End { offset } => break offset,
+                Stop::Zeros { offset } => {
+                    has_tail = next.is_none();
+                    break offset;
+                }
                 Stop::Damage { offset } => {
                     let found = find_record(file, offset + 1, file.length, bounds)?;
                     let end = found.unwrap_or(file.length);
                     if found.is_none() && next.is_none() {
                         self.cut(file, segment.first, offset)?;
-                        torn_from = Some(offset);
+                        has_tail = true;
                         break offset;
                     }
                     self.recovery.corrupt_regions += 1;
@@ -307,7 +306,7 @@ impl Opening<'_> {
                 }
             }
         };
-        if torn_from.is_some() {
+        if has_tail {
             segment.file_bytes = segment.data_end;
         }
         // A last segment that has bytes after its records was sealed, and its trailer is damaged.
@@ -315,7 +314,7 @@ impl Opening<'_> {
         Ok(Loaded {
             segment,
             summary,
-            torn_from,
+            has_tail,
         })
     }
 
@@ -333,17 +332,6 @@ impl Opening<'_> {
         }
         Ok(())
     }
-}
-
-/// Whether what is at the end of a segment was whole once: not a header or payload that the file
-/// ends in, nor the zeros of a file that was extended and not filled.
-fn looks_damaged(file: &SegmentFile, offset: u64) -> io::Result<bool> {
-    let start = segment::read_range(&file.file, offset, RECORD_HEADER_BYTES)?;
-    if start.len() < RECORD_HEADER_BYTES || start.iter().all(|&byte| byte == 0) {
-        return Ok(false);
-    }
-    let header = RecordHeader::decode(file.salt, &start);
-    Ok(header.is_none_or(|header| header.stored_bytes() <= file.length - offset))
 }
 
 /// Writes a damaged header again, so that the segment can be read when no other tells the salt.

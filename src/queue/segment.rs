@@ -77,6 +77,8 @@ pub(super) enum Verify {
 pub(super) enum Stop {
     /// At the end of the file or the footer.
     End { offset: u64 },
+    /// At zeros that last to the end of the file: it was lengthened for records that never came.
+    Zeros { offset: u64 },
     /// At something that is not a whole record.
     Damage { offset: u64 },
 }
@@ -150,12 +152,12 @@ impl SegmentFile {
             let mut bytes = [0; RECORD_HEADER_BYTES];
             let left = self.length - offset;
             if left < RECORD_HEADER_BYTES as u64 {
-                return Ok(Stop::Damage { offset });
+                return self.stop_at(offset);
             }
             file.read_exact(&mut bytes)?;
             let header = RecordHeader::decode(self.salt, &bytes);
             let Some(header) = header.filter(|header| header.stored_bytes() <= left) else {
-                return Ok(Stop::Damage { offset });
+                return self.stop_at(offset);
             };
             if header.kind == Kind::Footer {
                 return Ok(Stop::End { offset });
@@ -177,6 +179,19 @@ impl SegmentFile {
             offset += header.stored_bytes();
         }
         Ok(Stop::End { offset })
+    }
+
+    /// Why a walk ends at `offset`, where no record is.
+    fn stop_at(&self, offset: u64) -> io::Result<Stop> {
+        let mut at = offset;
+        while at < self.length {
+            let chunk = read_range(&self.file, at, CHUNK_BYTES)?;
+            if chunk.is_empty() || chunk.iter().any(|&byte| byte != 0) {
+                return Ok(Stop::Damage { offset });
+            }
+            at += chunk.len() as u64;
+        }
+        Ok(Stop::Zeros { offset })
     }
 
     /// Whether a whole record starts at `offset`.

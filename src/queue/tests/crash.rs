@@ -80,6 +80,52 @@ async fn zeros_after_every_record_are_cut_off() {
 }
 
 #[tokio::test]
+async fn a_crash_that_leaves_zeros_for_the_last_sectors_is_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), Options::default());
+    for id in 1..4 {
+        append(&queue, 0, id, 2000).await;
+    }
+    let path = segments(directory.path()).pop().unwrap();
+    let bytes = fs::read(&path).unwrap();
+    assert!(bytes.len() > 32 + 3 * 2048, "zeros follow the records");
+    for written in (32..bytes.len()).step_by(512).map(|at| at / 512 * 512) {
+        let copy = tempfile::tempdir().unwrap();
+        copy_files(directory.path(), copy.path());
+        let mut crashed = bytes.clone();
+        crashed[written.max(32)..].fill(0);
+        fs::write(copy.path().join(path.file_name().unwrap()), crashed).unwrap();
+        let whole = (written.saturating_sub(32) as u64 / 2048).min(3);
+        let (queue, recovery) = open(copy.path(), Options::default());
+        assert_eq!(recovery.corrupt_regions, 0, "of {written} bytes");
+        assert_eq!(recovery.queued.records, whole, "of {written} bytes");
+        let is_torn = whole < 3 && written > 32 + usize::try_from(whole).unwrap() * 2048;
+        assert_eq!(recovery.torn_bytes > 0, is_torn, "of {written} bytes");
+        append(&queue, 0, 1000, 20).await;
+        let found = ids(&read_through(&mut queue.reader(), 1000).await);
+        assert_eq!(found, (1..=whole).chain([1000]).collect::<Vec<_>>());
+    }
+}
+
+#[tokio::test]
+async fn a_flipped_bit_before_the_zeros_of_a_crash_is_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), Options::default());
+    for id in 1..4 {
+        append(&queue, 0, id, 2000).await;
+    }
+    let name = segments(directory.path()).pop().unwrap();
+    for byte in [3, 10, 40, 300, 2047] {
+        let crashed = tempfile::tempdir().unwrap();
+        copy_files(directory.path(), crashed.path());
+        let path = crashed.path().join(name.file_name().unwrap());
+        flip(&path, 32 + 2 * 2048 + byte, 1);
+        let (_queue, recovery) = open(crashed.path(), Options::default());
+        assert_eq!((recovery.corrupt_regions, recovery.queued.records), (1, 2));
+    }
+}
+
+#[tokio::test]
 async fn a_crash_repeats_only_what_was_not_acknowledged_when_progress_was_last_saved() {
     let directory = tempfile::tempdir().unwrap();
     let (queue, _) = open(directory.path(), small());

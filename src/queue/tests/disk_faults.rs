@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex};
 
+use super::active::{self, LEAST_ZEROS};
 use super::disk::{LogFile, OpenLog};
 use super::*;
 
@@ -153,7 +154,7 @@ async fn a_full_disk_refuses_and_resumes_by_itself() {
     let disk = Disk::default();
     let queue = open_on(&disk, directory.path());
     append_all(&queue, 0..5).await;
-    let length = fs::metadata(&segments(directory.path())[0]).unwrap().len();
+    let length = 32 + 5 * 68;
     disk.set(Faults {
         space: Some(length + 30),
         ..Faults::default()
@@ -179,6 +180,44 @@ async fn a_full_disk_refuses_and_resumes_by_itself() {
         ids(&read_through(&mut queue.reader(), 7).await),
         (0..8).collect::<Vec<_>>()
     );
+}
+
+#[tokio::test]
+async fn a_disk_without_space_for_zeros_still_takes_records() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let queue = open_on(&disk, directory.path());
+    let two = 32 + 2 * 68;
+    disk.set(Faults {
+        space: Some(two),
+        ..Faults::default()
+    });
+    append_all(&queue, 0..2).await;
+    let length = || fs::metadata(&segments(directory.path())[0]).unwrap().len();
+    assert_eq!(length(), two, "no zeros are left that had no space");
+    let receipt = submit(&queue, 0, 2, 20).unwrap();
+    assert_eq!(receipt.durable().await, Err(AppendError::DiskFull));
+    disk.set(Faults::default());
+    eventually("it resumes", || !queue.stats().disk_full).await;
+    append_all(&queue, 2..4).await;
+    assert_eq!(length(), two + 68 + LEAST_ZEROS, "and then there are");
+    queue.close().await.unwrap();
+    assert_eq!(length(), two + 2 * 68, "a queue at rest has none");
+    let (queue, _) = open(directory.path(), Options::default());
+    let found = ids(&read_through(&mut queue.reader(), 3).await);
+    assert_eq!(found, [0, 1, 2, 3]);
+}
+
+#[tokio::test]
+async fn zeros_stop_where_the_volume_would_have_less_than_its_bound() {
+    let zeros = |options: &Options, free_bytes| active::zeros(options, 1 << 20, free_bytes);
+    let mut options = Options::default();
+    assert_eq!(zeros(&options, None), 512 << 10);
+    options.min_free_bytes = 1 << 20;
+    assert_eq!(zeros(&options, Some((1 << 20) + 1000)), 1000);
+    assert_eq!(zeros(&options, Some(1000)), 0);
+    options.durability = Durability::Async;
+    assert_eq!(zeros(&options, None), 0);
 }
 
 #[tokio::test]

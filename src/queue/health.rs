@@ -1,0 +1,64 @@
+//! What the writer does about a disk that is full, or fails.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::AppendError;
+use super::active::Failure;
+use super::commit::Writer;
+use super::state::Health;
+
+pub(super) const TRY_FULL_DISK_EVERY: Duration = Duration::from_secs(1);
+/// A trial write to a disk that was full.
+const TRIAL_BYTES: usize = 256 << 10;
+
+impl Writer {
+    /// Why nothing can be written now.
+    pub(super) fn refusal(&self) -> Option<AppendError> {
+        match &self.shared.lock().health {
+            Health::Well => None,
+            Health::DiskFull => Some(AppendError::DiskFull),
+            Health::Failed(reason) => Some(AppendError::Failed {
+                reason: reason.clone(),
+            }),
+        }
+    }
+
+    pub(super) fn fail(&mut self, failure: Failure) {
+        let directory = self.shared.directory.display();
+        let mut state = self.shared.lock();
+        match failure {
+            Failure::DiskFull(error) => {
+                warn!(%directory, %error, "the disk is full; the queue refuses records");
+                state.health = Health::DiskFull;
+                self.last_trial = Instant::now();
+            }
+            Failure::Fatal(what, error) => {
+                error!(%directory, what, %error, "the queue refuses records until a restart");
+                state.health = Health::Failed(format!("{what}: {error}"));
+            }
+        }
+    }
+
+    /// Finds out whether a disk that was full has space again.
+    pub(super) fn try_disk(&mut self) {
+        self.last_trial = Instant::now();
+        let tried = if let Some(active) = &mut self.active {
+            let written = active.write(&vec![0; TRIAL_BYTES], 0);
+            written.and_then(|()| active.trim())
+        } else {
+            let first = self.shared.lock().unwritten_position();
+            self.create(first).map(|active| self.active = Some(active))
+        };
+        match tried {
+            Ok(()) => {
+                info!(directory = %self.shared.directory.display(), "the disk has space again");
+                self.shared.lock().health = Health::Well;
+            }
+            Err(Failure::DiskFull(_)) => {}
+            Err(failure) => self.fail(failure),
+        }
+    }
+}
