@@ -193,7 +193,7 @@ impl Writer {
             .count()
             .max(1);
         let bytes = &group.buffer[byte..appends[count - 1].end_byte];
-        active.write(bytes, zeros(&options, active.end, free_bytes))?;
+        active.write(bytes, zeros(&options, bytes.len(), free_bytes))?;
         match options.durability {
             Durability::Fsync => self.sync()?,
             Durability::Async => self.unsynced = true,
@@ -289,13 +289,12 @@ impl Writer {
         }
     }
 
-    /// A segment that is at rest is no longer than its records.
+    /// A segment at rest is no longer than its records.
     fn stop(&mut self) {
         let is_well = self.shared.lock().health == Health::Well;
-        if let Some(active) = self
-            .active
-            .as_mut()
-            .filter(|active| is_well && active.is_longer())
+        if is_well
+            && let Some(active) = &mut self.active
+            && active.is_longer()
             && let Err(failure) = active.trim()
         {
             self.fail(failure);

@@ -17,8 +17,8 @@
 //!    not synced: a power cut can take more of it, but brings back no more than the acknowledged
 //!    records of segments that had not been deleted, or whose deletion the power cut undid.
 //! 5. The files of a queue take at most [`Options::max_bytes`], footers, one append's overshoot and
-//!    the zeros of the last segment (1/256 of it) aside; what waits in memory for the disk takes at
-//!    most 64 MiB, or one append if that is larger. A reader holds 256 KiB or one record. Per
+//!    the zeros that the last segment ends in (at most 128 KiB, and 1/256 of `max_bytes`) aside;
+//!    what waits in memory for the disk takes at most 64 MiB, or one append if that is larger. A reader holds 256 KiB or one record. Per
 //!    segment, per stream and per record that was read and not acknowledged there is one small
 //!    entry in memory; nothing per record that waits on disk.
 //!
@@ -62,8 +62,8 @@
 //! stream's position in `progress`.
 //!
 //! Under [`Durability::Fsync`] the segment that is being written is lengthened by zeros ahead of
-//! its records, since a file that does not grow is synced at half the cost; they are cut off when
-//! it is sealed or the queue is closed.
+//! small records, since a file that does not grow is synced at less cost; they are cut off when it
+//! is sealed or the queue is closed.
 //!
 //! To read: take the segments by name; read records while their checksums hold and their
 //! positions grow; where one does not, search on byte by byte for the next whole one. The header
@@ -256,7 +256,7 @@ pub struct Stats {
     /// What is durable and not acknowledged, and what was read before it was dropped and is still
     /// in its reader's hands: see [`Queue::withdraw`].
     pub queued: Tally,
-    /// Bytes of all segment files.
+    /// Bytes of all segment files, without zeros that the last one ends in.
     pub disk_bytes: u64,
     /// Segment files.
     pub segments: usize,

@@ -79,14 +79,19 @@ async fn zeros_after_every_record_are_cut_off() {
     }
 }
 
-#[tokio::test]
-async fn a_crash_that_leaves_zeros_for_the_last_sectors_is_no_damage() {
-    let directory = tempfile::tempdir().unwrap();
-    let (queue, _) = open(directory.path(), Options::default());
+/// A running queue of three records of 2 KiB, and its segment.
+async fn three_of_several_sectors(directory: &Path) -> (Queue, PathBuf) {
+    let (queue, _) = open(directory, Options::default());
     for id in 1..4 {
         append(&queue, 0, id, 2000).await;
     }
-    let path = segments(directory.path()).pop().unwrap();
+    (queue, segments(directory).remove(0))
+}
+
+#[tokio::test]
+async fn a_crash_that_leaves_zeros_for_the_last_sectors_is_no_damage() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_queue, path) = three_of_several_sectors(directory.path()).await;
     let bytes = fs::read(&path).unwrap();
     assert!(bytes.len() > 32 + 3 * 2048, "zeros follow the records");
     for written in (32..bytes.len()).step_by(512).map(|at| at / 512 * 512) {
@@ -110,11 +115,7 @@ async fn a_crash_that_leaves_zeros_for_the_last_sectors_is_no_damage() {
 #[tokio::test]
 async fn a_flipped_bit_before_the_zeros_of_a_crash_is_damage() {
     let directory = tempfile::tempdir().unwrap();
-    let (queue, _) = open(directory.path(), Options::default());
-    for id in 1..4 {
-        append(&queue, 0, id, 2000).await;
-    }
-    let name = segments(directory.path()).pop().unwrap();
+    let (_queue, name) = three_of_several_sectors(directory.path()).await;
     for byte in [3, 10, 40, 300, 2047] {
         let crashed = tempfile::tempdir().unwrap();
         copy_files(directory.path(), crashed.path());
@@ -171,6 +172,23 @@ async fn close_repeats_nothing_and_open_counts_without_reading_sealed_segments()
         .filter(|&id| if id % 2 == 0 { id > 20 } else { id > 7 })
         .collect();
     assert_eq!(ids(&read_through(&mut queue.reader(), 59).await), expected);
+}
+
+#[tokio::test]
+async fn a_sealed_segment_ends_with_its_trailer_and_not_with_zeros() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = Options {
+        segment_bytes: 16 << 10,
+        ..Options::default()
+    };
+    let (queue, _) = open(directory.path(), options.clone());
+    for id in 0..120 {
+        append(&queue, 0, id, 300).await;
+    }
+    queue.close().await.unwrap();
+    assert!(segments(directory.path()).len() > 2);
+    let (_queue, recovery) = open(directory.path(), options);
+    assert_eq!(recovery.scanned_segments, 0);
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex};
 
-use super::active::{self, LEAST_ZEROS};
+use super::active;
 use super::disk::{LogFile, OpenLog};
 use super::*;
 
@@ -188,8 +188,9 @@ async fn a_disk_without_space_for_zeros_still_takes_records() {
     let disk = Disk::default();
     let queue = open_on(&disk, directory.path());
     let two = 32 + 2 * 68;
+    // Some of the zeros have space, and the next record has not.
     disk.set(Faults {
-        space: Some(two),
+        space: Some(two + 20),
         ..Faults::default()
     });
     append_all(&queue, 0..2).await;
@@ -200,7 +201,7 @@ async fn a_disk_without_space_for_zeros_still_takes_records() {
     disk.set(Faults::default());
     eventually("it resumes", || !queue.stats().disk_full).await;
     append_all(&queue, 2..4).await;
-    assert_eq!(length(), two + 68 + LEAST_ZEROS, "and then there are");
+    assert_eq!(length(), two + 68 + 4 * 68, "and then there are");
     queue.close().await.unwrap();
     assert_eq!(length(), two + 2 * 68, "a queue at rest has none");
     let (queue, _) = open(directory.path(), Options::default());
@@ -208,16 +209,25 @@ async fn a_disk_without_space_for_zeros_still_takes_records() {
     assert_eq!(found, [0, 1, 2, 3]);
 }
 
-#[tokio::test]
-async fn zeros_stop_where_the_volume_would_have_less_than_its_bound() {
-    let zeros = |options: &Options, free_bytes| active::zeros(options, 1 << 20, free_bytes);
+#[test]
+fn zeros_stop_where_the_volume_would_have_less_than_its_bound() {
+    let zeros = |options: &Options, free_bytes| active::zeros(options, 1000, free_bytes);
     let mut options = Options::default();
-    assert_eq!(zeros(&options, None), 512 << 10);
+    assert_eq!(zeros(&options, None), 4000);
     options.min_free_bytes = 1 << 20;
-    assert_eq!(zeros(&options, Some((1 << 20) + 1000)), 1000);
+    assert_eq!(zeros(&options, Some((1 << 20) + 100)), 100);
     assert_eq!(zeros(&options, Some(1000)), 0);
+}
+
+#[test]
+fn zeros_are_for_small_appends_that_are_synced_and_few_in_small_queues() {
+    let mut options = Options::default();
+    assert_eq!(active::zeros(&options, 32 << 10, None), 128 << 10);
+    assert_eq!(active::zeros(&options, (32 << 10) + 1, None), 0);
+    options.max_bytes = 1 << 20;
+    assert_eq!(active::zeros(&options, 32 << 10, None), 4 << 10);
     options.durability = Durability::Async;
-    assert_eq!(zeros(&options, None), 0);
+    assert_eq!(active::zeros(&options, 1000, None), 0);
 }
 
 #[tokio::test]
