@@ -18,9 +18,9 @@
 //!    records of segments that had not been deleted, or whose deletion the power cut undid.
 //! 5. The files of a queue take at most [`Options::max_bytes`], footers, one append's overshoot and
 //!    the zeros that the last segment ends in (at most 128 KiB, and 1/256 of `max_bytes`) aside;
-//!    what waits in memory for the disk takes at most 64 MiB, or one append if that is larger. A reader holds 256 KiB or one record. Per
-//!    segment, per stream and per record that was read and not acknowledged there is one small
-//!    entry in memory; nothing per record that waits on disk.
+//!    what waits in memory for the disk takes at most 64 MiB, or one append if that is larger. A
+//!    reader holds 256 KiB or one record. Per segment, per stream and per record that was read and
+//!    not acknowledged there is one small entry in memory; nothing per record that waits on disk.
 //!
 //! # How it works
 //! [`Queue::append`] copies records into the *pending group*, under a short lock. Each queue has
