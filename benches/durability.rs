@@ -6,7 +6,7 @@
 //! ```
 //! A relay with two routes and a receiver that takes everything run in this process; writers send
 //! requests of 2,000 series, of which each route keeps a tenth. The two are measured in turns, on
-//! the disk of the current directory, and the medians of the turns are shown.
+//! the disk of the build directory, and the medians of the turns are shown.
 
 #![expect(
     clippy::print_stdout,
@@ -72,7 +72,8 @@ fn median(mut found: Vec<Found>) -> Found {
 }
 
 async fn measure(durability: &str, concurrent: usize, length: Duration) -> Found {
-    let directory = tempfile::tempdir_in(".").expect("a directory can be made here");
+    let directory =
+        tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).expect("a directory can be made");
     let receiver = Server::start(loopback(), Router::new().fallback(async || "")).expect("a port");
     let app = start(directory.path(), durability, receiver.address()).await;
     let url = format!("http://{}/api/v1/write", app.address());
