@@ -28,7 +28,8 @@ COPY --from=build --chown=65532:65532 /image/data /data
 USER 65532:65532
 VOLUME /data
 EXPOSE 9201
+# By the storage directory it finds the relay, and gets in whatever a web configuration asks for.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s \
-    CMD ["/usr/local/bin/promrelay", "healthcheck"]
+    CMD ["/usr/local/bin/promrelay", "healthcheck", "--storage.path=/data"]
 ENTRYPOINT ["/usr/local/bin/promrelay"]
 CMD ["run", "--config.file=/etc/promrelay/promrelay.yml", "--storage.path=/data"]

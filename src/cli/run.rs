@@ -37,7 +37,7 @@ pub(super) struct Arguments {
         value_name = "DIRECTORY",
         default_value = "data"
     )]
-    storage_path: PathBuf,
+    pub(super) storage_path: PathBuf,
     /// The least severe messages that are logged: debug, info, warn or error.
     #[arg(long = "log.level", value_name = "LEVEL", default_value_t)]
     log_level: log::Level,

@@ -362,6 +362,9 @@ async fn the_relays_own_commands_get_in_behind_tls_and_users() {
         let directory = relay.directory();
         let (fine, said) = command(directory, &["healthcheck", "--storage.path=data"]);
         assert!(fine, "{web}: {said}");
+        let live = ["healthcheck", "--live", "--storage.path=data"];
+        let (fine, said) = command(directory, &live);
+        assert!(fine, "{web}: {said}");
         let (fine, said) = command(directory, &["queue", "list", "--storage.path=data"]);
         assert!(fine, "{web}: {said}");
         let address = format!("--web.listen-address={}", relay.address);
