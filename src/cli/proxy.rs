@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::Args;
 use tracing::info;
 
+use super::web::{lasting, positive};
 use crate::http::{Limits, Options, Server};
 use crate::proxy;
 use crate::settings;
@@ -32,11 +33,13 @@ pub(super) struct Arguments {
     #[arg(
         long = "web.max-connections",
         value_name = "NUMBER",
-        default_value_t = 128
+        default_value_t = 128,
+        value_parser = positive
     )]
     max_connections: usize,
     /// Scrapes that are passed on at the same time.
-    #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 16)]
+    #[arg(long = "web.max-requests", value_name = "NUMBER", default_value_t = 16,
+          value_parser = positive)]
     max_requests: usize,
     /// The exporter's host; without it the environment variable `PROXY_HOSTIP`.
     #[arg(long = "upstream.host", value_name = "HOST")]
@@ -48,7 +51,8 @@ pub(super) struct Arguments {
     #[arg(
         long = "upstream.timeout",
         value_name = "DURATION",
-        default_value = "30s"
+        default_value = "30s",
+        value_parser = lasting
     )]
     timeout: settings::Duration,
     /// The least severe messages that are logged: debug, info, warn or error.
@@ -172,6 +176,31 @@ mod tests {
             };
             let found = upstream(&command.arguments, &environment).ok();
             assert_eq!(found.as_deref(), expected, "{flags:?} {variables:?}");
+        }
+    }
+
+    #[test]
+    fn bounds_of_zero_are_refused() {
+        for flag in [
+            "upstream.timeout",
+            "web.max-connections",
+            "web.max-requests",
+        ] {
+            let parse = |value| Command::try_parse_from(["proxy", &format!("--{flag}={value}")]);
+            let refused = parse("0").err().map(|error| error.to_string());
+            assert!(
+                refused.is_some_and(|words| words.contains("above 0")),
+                "{flag}"
+            );
+            assert!(
+                parse(if flag == "upstream.timeout" {
+                    "1s"
+                } else {
+                    "1"
+                })
+                .is_ok(),
+                "{flag}"
+            );
         }
     }
 }

@@ -120,7 +120,7 @@ impl Arguments {
 const MAX_HEADER_BYTES: u64 = 16 << 20;
 
 /// Go takes a time of zero for none; here it would be over at once.
-fn lasting(text: &str) -> Result<Duration, String> {
+pub(super) fn lasting(text: &str) -> Result<Duration, String> {
     match text.parse::<Duration>() {
         Ok(time) if std::time::Duration::from(time).is_zero() => {
             Err("a time above 0 is wanted: write a long one for no bound".to_owned())
@@ -130,7 +130,7 @@ fn lasting(text: &str) -> Result<Duration, String> {
     }
 }
 
-fn positive(text: &str) -> Result<usize, String> {
+pub(super) fn positive(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(0) | Err(_) => Err("not a whole number above 0".to_owned()),
         Ok(number) => Ok(number),
