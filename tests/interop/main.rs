@@ -29,6 +29,7 @@ mod routes;
 mod samples;
 mod scraping;
 mod second;
+mod secured;
 #[path = "../../src/discovery/kubernetes/tests/stand_in.rs"]
 #[expect(
     dead_code,

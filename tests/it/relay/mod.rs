@@ -16,3 +16,4 @@ mod scraping;
 mod secrets;
 mod targets;
 mod versions;
+mod web_secrets;

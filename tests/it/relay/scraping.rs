@@ -162,6 +162,8 @@ async fn series_with_their_own_timestamps_do_not_end_unless_tracked() {
     ] {
         let (receiver, exposer) = (Receiver::start(), Exposer::with("a 1 1000\nb 1\n"));
         let relay = Relay::start(&config(&receiver, &exposer.address().to_string(), keys)).await;
+        // Other series, so maybe other lanes.
+        wait_value(&receiver, "__name__=a,", 1.0).await;
         wait_value(&receiver, "__name__=b,", 1.0).await;
         assert_eq!(of(&receiver, "__name__=a,")[0].1, 1000);
         exposer.expose("c 1\n");

@@ -24,7 +24,7 @@ use super::harness::{series, wait_for};
 
 /// What every canary begins with.
 const CANARY: &str = "s3cr3t";
-const RUN: &[&str] = &[
+pub(super) const RUN: &[&str] = &[
     "run",
     "--web.listen-address=127.0.0.1:0",
     "--log.level=debug",
@@ -117,7 +117,7 @@ fn run(directory: &Path, arguments: &[&str]) -> Command {
     command
 }
 
-fn output(directory: &Path, arguments: &[&str]) -> String {
+pub(super) fn output(directory: &Path, arguments: &[&str]) -> String {
     let output = run(directory, arguments).output().unwrap();
     let all = [output.stdout, output.stderr].concat();
     String::from_utf8_lossy(&all).into_owned()
@@ -125,7 +125,7 @@ fn output(directory: &Path, arguments: &[&str]) -> String {
 
 /// No canary, neither plain nor as the user `u` would show it in `basic_auth`. The name of a file
 /// is no secret, even one that looks like it.
-fn assert_clean(what: &str, text: &str) {
+pub(super) fn assert_clean(what: &str, text: &str) {
     let text = text.replace("s3cr3t-is-no-name", "");
     let lines = text.lines().filter(|line| {
         let words = line.split(|c: char| !(c.is_ascii_alphanumeric() || "+/=".contains(c)));
@@ -143,22 +143,38 @@ fn assert_clean(what: &str, text: &str) {
 }
 
 /// A relay as a process of its own, all of whose words are kept.
-struct Running {
+pub(super) struct Running {
     child: Killed,
-    directory: TempDir,
+    pub(super) directory: TempDir,
     client: reqwest::Client,
     url: String,
-    token: String,
+    pub(super) token: String,
+    /// What it shows with each request, if that takes something.
+    bearer: Option<&'static str>,
 }
 
 impl Running {
     async fn start(configuration: &str) -> Self {
+        Self::start_behind(configuration, None, None).await
+    }
+
+    /// The same behind a web configuration, for whoever shows `bearer`.
+    pub(super) async fn start_behind(
+        configuration: &str,
+        web: Option<&str>,
+        bearer: Option<&'static str>,
+    ) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path();
         fs::write(path.join("promrelay.yml"), configuration).unwrap();
         fs::write(path.join("secret-file"), "s3cr3t-file\n").unwrap();
         let log = fs::File::create(path.join("log")).unwrap();
-        let child = run(path, RUN)
+        let mut command = run(path, RUN);
+        if let Some(web) = web {
+            fs::write(path.join("web.yml"), web).unwrap();
+            command.arg("--web.config.file=web.yml");
+        }
+        let child = command
             .stdout(log.try_clone().unwrap())
             .stderr(log)
             .spawn()
@@ -173,6 +189,7 @@ impl Running {
             client: reqwest::Client::builder().no_proxy().build().unwrap(),
             url: text("url"),
             token: text("token"),
+            bearer,
             directory,
         };
         let ready = async || running.get("/-/ready").await.0 == StatusCode::OK;
@@ -180,8 +197,21 @@ impl Running {
         running
     }
 
-    async fn get(&self, path: &str) -> (StatusCode, String) {
-        let request = self.client.get(format!("{}{path}", self.url));
+    pub(super) async fn get(&self, path: &str) -> (StatusCode, String) {
+        let mut request = self.client.get(format!("{}{path}", self.url));
+        if let Some(bearer) = self.bearer {
+            request = request.bearer_auth(bearer);
+        }
+        Self::answer(request).await
+    }
+
+    /// The same as somebody else.
+    pub(super) async fn get_as(&self, authorization: &str) -> (StatusCode, String) {
+        let request = self.client.get(format!("{}/metrics", self.url));
+        Self::answer(request.header("authorization", authorization)).await
+    }
+
+    async fn answer(request: reqwest::RequestBuilder) -> (StatusCode, String) {
         let mut response = request.send().await.unwrap();
         let mut text = Vec::new();
         while let Some(chunk) = response.chunk().await.unwrap() {
@@ -205,7 +235,7 @@ impl Running {
         assert_eq!(written.status(), StatusCode::NO_CONTENT);
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
 
