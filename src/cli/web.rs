@@ -84,13 +84,14 @@ pub(super) struct Arguments {
     )]
     max_header_size: ByteSize,
     /// Streams of one HTTP/2 connection at the same time.
-    #[arg(long = "web.http2-max-streams", value_name = "NUMBER", default_value_t = 128,
+    #[arg(long = "web.http2-max-streams", value_name = "NUMBER", default_value_t = 32,
           value_parser = clap::value_parser!(u32).range(1..))]
     http2_max_streams: u32,
 }
 
 impl Arguments {
     pub(super) fn options(self) -> WebOptions {
+        let listeners = 1 + usize::from(self.admin_address.is_some());
         let header_bytes = self.max_header_size.bytes().min(MAX_HEADER_BYTES);
         WebOptions {
             admin_address: self.admin_address,
@@ -102,7 +103,7 @@ impl Arguments {
                 Lifecycle::Disabled
             },
             limits: Limits {
-                connections: super::descriptors::within(self.max_connections),
+                connections: super::descriptors::within(self.max_connections, listeners),
                 connections_per_peer: self.max_connections_per_peer,
                 requests: self.max_requests,
                 header_time: self.read_header_timeout.into(),

@@ -32,6 +32,9 @@ const RESET_STREAMS: usize = 20;
 const MISUSED_STREAMS: usize = 256;
 /// What is kept of the answers on one HTTP/2 connection, in bytes per stream.
 const SEND_BUFFER_BYTES: usize = 256 * 1024;
+/// What a client may send on an HTTP/2 connection, and on each of its streams, before anybody has
+/// read it, in bytes. A stranger can have that much kept, on each connection.
+const RECEIVE_WINDOW_BYTES: u32 = 256 * 1024;
 /// Headers of one request over HTTP/2 at the most, in bytes.
 const HTTP2_HEADER_BYTES: u32 = 16 * 1024;
 /// What hyper needs for headers at the least, in bytes.
@@ -137,6 +140,8 @@ fn protocol(limits: &Limits, http2: bool) -> Builder<TokioExecutor> {
         .max_pending_accept_reset_streams(RESET_STREAMS)
         .max_local_error_reset_streams(MISUSED_STREAMS)
         .max_send_buf_size(SEND_BUFFER_BYTES)
+        .initial_connection_window_size(RECEIVE_WINDOW_BYTES)
+        .initial_stream_window_size(RECEIVE_WINDOW_BYTES)
         // A few bytes can stand for each of these, and each stream can have them.
         .max_header_list_size(limits.header_bytes.min(HTTP2_HEADER_BYTES));
     if http2 {

@@ -41,13 +41,14 @@ pub(super) async fn handle(
 ) -> Result<Response<Answer>, Infallible> {
     let in_hand = activity.begin();
     let settings = shared.options.web.as_ref().map(|web| web.current());
-    let is_last =
-        request.version() < Version::HTTP_2 && request.headers().contains_key(TRANSFER_ENCODING);
+    let is_http2 = request.version() >= Version::HTTP_2;
+    let is_last = !is_http2 && request.headers().contains_key(TRANSFER_ENCODING);
     let watch = in_hand.body_watch();
     let (parts, body) = request.into_parts();
     let admitted = admit(&shared, settings.as_deref(), place.peer(), &parts).await;
     let budget = settings.clone().filter(|_| admitted.is_ok());
-    let arriving = matches!(admitted, Ok(Some(_))).then(|| shared.turns.arriving(place.too_slow()));
+    let has_turn = matches!(admitted, Ok(Some(_)));
+    let arriving = has_turn.then(|| shared.turns.arriving(place.peer(), place.too_slow()));
     let body = Body::new(Watched {
         body,
         watch: Some((watch, arriving)),
@@ -62,7 +63,11 @@ pub(super) async fn handle(
         }
         Err(refusal) => {
             shared.options.metrics.refused(refusal.reason);
-            drain_refused(body).await;
+            drop(parts);
+            // Over HTTP/2 the answer arrives without that, and a connection has many streams.
+            if !is_http2 {
+                drain_refused(body).await;
+            }
             (refusal.into_response(settings.as_deref()), None)
         }
     };
@@ -127,7 +132,7 @@ async fn admit(
     parts: &Parts,
 ) -> Result<Option<Turn>, Refusal> {
     if let (Some(web), Some(settings)) = (&shared.options.web, settings) {
-        match web.authenticate(settings, &parts.headers).await {
+        match web.authenticate(settings, peer, &parts.headers).await {
             Verdict::Known => {}
             Verdict::Stranger => return Err(Refusal::new(Refused::Unauthorized)),
             Verdict::Busy => return Err(Refusal::later(Refused::Authentication, COME_BACK)),

@@ -38,7 +38,7 @@ impl Default for Limits {
             idle_time: Duration::from_mins(2),
             write_time: Duration::from_secs(15),
             header_bytes: 64 * 1024,
-            http2_streams: 128,
+            http2_streams: 32,
         }
     }
 }

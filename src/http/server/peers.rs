@@ -2,8 +2,11 @@
 //!
 //! When there is no room for one more in all, one of those gives way on which nobody who may has
 //! sent a request yet: of the peer that has the most of them, the oldest. A flood of connections
-//! from many addresses pushes itself out so, and a sender that comes and writes finds room. From
-//! one address there are never more than its share.
+//! from many addresses pushes itself out so, and a sender that comes and writes finds room.
+//!
+//! From one address there are never more than its share. One more than that pushes out the oldest
+//! of its own of this kind, so that whoever has the address of a flood finds room as well: senders
+//! behind a proxy, and on loopback the relay's own commands and a container's health check.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv6Addr};
@@ -36,6 +39,7 @@ struct Open {
     in_all: usize,
     /// Those that gave way and are not closed yet.
     leaving: usize,
+    /// Without those that gave way.
     by_peer: HashMap<IpAddr, usize>,
     /// Those on which nobody who may has sent a request, by peer and then from the oldest on.
     strangers: HashMap<IpAddr, BTreeMap<u64, CancellationToken>>,
@@ -69,18 +73,13 @@ impl Peers {
         let mut open = self.open();
         let of_this = open.by_peer.get(&peer).copied().unwrap_or_default();
         if of_this >= self.of_one {
-            return Err(Closed::PeerConnections);
+            open.push_out(peer).ok_or(Closed::PeerConnections)?;
+        } else if open.in_all >= self.in_all {
+            let most = open.most_strangers();
+            let pushed_out = most.and_then(|most| open.push_out(most));
+            pushed_out.ok_or(Closed::Connections)?;
         }
-        if open.in_all >= self.in_all {
-            let Some(pushed_out) = open.push_out() else {
-                return Err(Closed::Connections);
-            };
-            pushed_out.cancel();
-            // Its place is free; its task just has not heard of it yet.
-            open.in_all -= 1;
-            open.leaving += 1;
-        }
-        open.by_peer.insert(peer, of_this + 1);
+        *open.by_peer.entry(peer).or_default() += 1;
         open.in_all += 1;
         let number = open.next;
         open.next += 1;
@@ -110,19 +109,35 @@ impl Peers {
 }
 
 impl Open {
-    /// Takes the connection out that has to give way.
-    fn push_out(&mut self) -> Option<CancellationToken> {
-        let most = self
-            .strangers
-            .iter()
-            .max_by_key(|(_, of_peer)| of_peer.len());
-        let peer = most.map(|(peer, _)| *peer)?;
+    /// The peer that has the most strangers.
+    fn most_strangers(&self) -> Option<IpAddr> {
+        let peers = self.strangers.iter();
+        let most = peers.max_by_key(|(_, of_peer)| of_peer.len());
+        most.map(|(peer, _)| *peer)
+    }
+
+    /// Has a peer's oldest stranger give way, if it has one.
+    fn push_out(&mut self, peer: IpAddr) -> Option<()> {
         let of_peer = self.strangers.get_mut(&peer)?;
         let (_, pushed_out) = of_peer.pop_first()?;
         if of_peer.is_empty() {
             self.strangers.remove(&peer);
         }
-        Some(pushed_out)
+        pushed_out.cancel();
+        // Its place is free; its task just has not heard of it yet.
+        self.free(peer);
+        self.leaving += 1;
+        Some(())
+    }
+
+    fn free(&mut self, peer: IpAddr) {
+        self.in_all -= 1;
+        if let Some(of_this) = self.by_peer.get_mut(&peer) {
+            *of_this -= 1;
+            if *of_this == 0 {
+                self.by_peer.remove(&peer);
+            }
+        }
     }
 
     fn is_no_stranger(&mut self, peer: IpAddr, number: u64) {
@@ -168,13 +183,7 @@ impl Drop for Place {
             open.leaving -= 1;
             self.peers.gone.notify_one();
         } else {
-            open.in_all -= 1;
-        }
-        if let Some(of_this) = open.by_peer.get_mut(&self.peer) {
-            *of_this -= 1;
-            if *of_this == 0 {
-                open.by_peer.remove(&self.peer);
-            }
+            open.free(self.peer);
         }
     }
 }
@@ -250,5 +259,28 @@ mod tests {
         assert_eq!(peers.open().in_all, 0);
         assert!(peers.open().by_peer.is_empty());
         assert!(peers.open().strangers.is_empty());
+    }
+
+    #[test]
+    fn at_its_share_a_peer_pushes_out_its_own_oldest_stranger_and_nobody_elses() {
+        let peers = peers(8, 2);
+        let stranger = |address: &str| peers.enter(address.parse().unwrap());
+        let older_of_other = stranger("10.0.0.1").unwrap();
+        let oldest = stranger("127.0.0.1").unwrap();
+        let younger = stranger("127.0.0.1").unwrap();
+        let third = stranger("127.0.0.1").unwrap();
+        assert!(oldest.pushed_out.is_cancelled());
+        assert!(!older_of_other.pushed_out.is_cancelled());
+        assert!(!younger.pushed_out.is_cancelled() && !third.pushed_out.is_cancelled());
+        // It makes room once, not again when it is closed.
+        drop(oldest);
+        younger.keep();
+        third.keep();
+        assert_eq!(stranger("127.0.0.1").unwrap_err(), Closed::PeerConnections);
+        assert_eq!(peers.open().in_all, 3);
+        drop((older_of_other, younger, third));
+        assert_eq!(peers.open().in_all, 0);
+        assert_eq!(peers.open().leaving, 0);
+        assert!(peers.open().by_peer.is_empty());
     }
 }

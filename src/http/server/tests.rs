@@ -12,6 +12,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, interval, timeout};
 
 use super::{Limits, ListenerMetrics, Options, Server};
+use crate::http::{Settings, Web};
 use crate::telemetry::Registry;
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -25,6 +26,11 @@ struct Setup {
 
 impl Setup {
     fn start(limits: Limits) -> Self {
+        Self::open(limits, None)
+    }
+
+    /// The same for those only who show `token`.
+    fn open(limits: Limits, token: Option<&str>) -> Self {
         let registry = Registry::new();
         let endless = || async {
             let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
@@ -40,7 +46,10 @@ impl Setup {
         let options = Options {
             limits,
             metrics: ListenerMetrics::new(&registry, "writes"),
-            web: None,
+            web: token.map(|token| {
+                let token = token.to_owned().into();
+                Web::new(Settings::for_token(&token), None)
+            }),
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::open(address, service, options).unwrap();
@@ -52,10 +61,17 @@ impl Setup {
     }
 
     fn closed(&self, reason: &str) -> bool {
-        let line = format!(
-            "promrelay_http_closed_connections_total{{listener=\"writes\",reason=\"{reason}\"}} 1"
-        );
-        self.registry.render().lines().any(|known| known == line)
+        self.closed_times(reason) == 1
+    }
+
+    fn closed_times(&self, reason: &str) -> usize {
+        let name = "promrelay_http_closed_connections_total";
+        let start = format!("{name}{{listener=\"writes\",reason=\"{reason}\"}} ");
+        let metrics = self.registry.render();
+        let count = metrics.lines().find_map(|line| line.strip_prefix(&start));
+        count
+            .and_then(|count| count.parse().ok())
+            .unwrap_or_default()
     }
 
     /// Waits until it is counted.
@@ -200,13 +216,16 @@ async fn one_connection_too_many_is_closed() {
         ..Limits::default()
     });
     let mut good = [setup.connect().await, setup.connect().await];
-    let mut third = setup.connect().await;
-    assert_eq!(rest(&mut third).await, "");
-    setup.counts("peer_connections").await;
-    for stream in &mut good {
-        stream.write_all(GET).await.unwrap();
-        assert!(answer(stream).await.starts_with("HTTP/1.1 200"));
+    for _ in 0..2 {
+        for stream in &mut good {
+            stream.write_all(GET).await.unwrap();
+            assert!(answer(stream).await.starts_with("HTTP/1.1 200"));
+        }
+        let mut third = setup.connect().await;
+        assert_eq!(rest(&mut third).await, "");
     }
+    let refused = setup.closed_times("peer_connections");
+    assert_eq!(refused, 2);
     drop(good);
     let mut poll = interval(Duration::from_millis(5));
     let served = async {
@@ -221,6 +240,22 @@ async fn one_connection_too_many_is_closed() {
     timeout(PATIENCE, served)
         .await
         .expect("there is room again");
+}
+
+#[tokio::test]
+async fn connections_that_say_nothing_do_not_keep_their_own_address_out() {
+    let setup = Setup::start(Limits {
+        connections_per_peer: 2,
+        ..Limits::default()
+    });
+    let mut silent = [setup.connect().await, setup.connect().await];
+    let mut late = setup.connect().await;
+    late.write_all(GET).await.unwrap();
+    assert!(answer(&mut late).await.starts_with("HTTP/1.1 200"));
+    assert_eq!(rest(&mut silent[0]).await, "", "the oldest one gave way");
+    setup.counts("pushed_out").await;
+    silent[1].write_all(GET).await.unwrap();
+    assert!(answer(&mut silent[1]).await.starts_with("HTTP/1.1 200"));
 }
 
 #[tokio::test]
@@ -241,6 +276,65 @@ async fn headers_have_a_bound() {
         "{said}"
     );
     setup.counts("malformed").await;
+}
+
+/// A frame of HTTP/2.
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [&length[1..], &[kind, flags], &stream.to_be_bytes()].concat();
+    [head, payload.to_vec()].concat()
+}
+
+/// The next frame that comes: its kind and what is in it.
+async fn next_frame(stream: &mut TcpStream) -> (u8, Vec<u8>) {
+    let mut head = [0; 9];
+    stream.read_exact(&mut head).await.unwrap();
+    let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+    let mut payload = vec![0; length as usize];
+    stream.read_exact(&mut payload).await.unwrap();
+    (head[3], payload)
+}
+
+#[tokio::test]
+async fn a_stranger_is_refused_over_http2_before_the_body_has_come() {
+    let setup = Setup::open(Limits::default(), Some("t"));
+    let mut stream = setup.connect().await;
+    // POST, http, /, and the authority x; a body is to follow.
+    let headers = frame(1, 4, 1, &[0x83, 0x86, 0x84, 0x41, 0x01, b'x']);
+    let hello = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+    let start = Instant::now();
+    let all = [&hello[..], &frame(4, 0, 0, &[]), &headers].concat();
+    stream.write_all(&all).await.unwrap();
+    let mut settings = Vec::new();
+    let answer = async {
+        loop {
+            match next_frame(&mut stream).await {
+                (4, payload) => settings.extend(payload),
+                (1, payload) => return payload,
+                _ => {}
+            }
+        }
+    };
+    let answer = timeout(PATIENCE, answer).await.expect("an answer");
+    // The bodies of HTTP/1 are waited for, for two seconds.
+    assert!(
+        start.elapsed() < Duration::from_millis(1900),
+        "{:?}",
+        start.elapsed()
+    );
+    // A status that is not in the table of HPACK, plain or in Huffman's code.
+    assert!(answer.starts_with(&[0x48]), "{answer:?}");
+    let told = |key: u16| {
+        let mut pairs = settings.chunks(6);
+        let pair = pairs.find(|pair| pair.starts_with(&key.to_be_bytes()))?;
+        Some(u32::from_be_bytes(pair[2..].try_into().unwrap()))
+    };
+    assert_eq!(told(3), Some(32), "streams");
+    assert_eq!(told(4), Some(256 * 1024), "the window of a stream");
+    assert_eq!(told(6), Some(16 * 1024), "headers");
+    let refused = "promrelay_http_refused_requests_total{listener=\"writes\",\
+                   reason=\"unauthorized\"} 1";
+    assert!(setup.registry.render().contains(refused));
 }
 
 #[tokio::test]

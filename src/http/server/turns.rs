@@ -1,11 +1,16 @@
 //! Requests in hand, of which there are so many at the most.
 //!
 //! Whoever comes when there is no turn waits for a little. A body that has been arriving for a
-//! second or more gives its turn up when somebody waits, the oldest first; and the next turn goes
-//! to the peer that has the fewest, there to the request that came last. Otherwise a few hundred
+//! second or more gives its turn up when somebody waits: the oldest of the peer that has the most
+//! turns, so that whoever takes few is not made to pay for who takes many. The next turn goes to
+//! the peer that has the fewest, there to the request that came last. Otherwise a few hundred
 //! bodies that come byte by byte, and as many that wait behind them, would keep everybody out.
-//! Nobody waits for long: who had no turn in time is told to come back.
+//! Nobody waits for long: who had no turn in time is told to come back. Nor do many wait: where
+//! there are [`WAITING`] for each turn one is told so at once: the oldest of the peer of which the
+//! most wait, or whoever comes if no peer has more there than its own. Each of them has headers in
+//! memory, and HTTP/2 brings many on one connection.
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -19,6 +24,8 @@ use tokio_util::sync::CancellationToken;
 const LOOK: Duration = Duration::from_millis(250);
 /// How often before it is told to come back.
 const LOOKS: usize = 8;
+/// How many wait at the most, for each turn that there is.
+const WAITING: usize = 4;
 /// How long a body may take while others wait.
 const SLOW: Duration = Duration::from_secs(1);
 
@@ -29,13 +36,23 @@ pub(super) struct Turns(Mutex<State>);
 #[derive(Debug)]
 struct State {
     free: usize,
+    /// How many may wait.
+    waiting_max: usize,
     /// Turns of each peer that has any.
     held: HashMap<IpAddr, usize>,
     /// Who waits, by peer and then from the first on.
     waiting: HashMap<IpAddr, BTreeMap<u64, oneshot::Sender<Turn>>>,
     /// Requests whose bodies are arriving, from the first on.
-    arriving: BTreeMap<u64, (Instant, CancellationToken)>,
+    arriving: BTreeMap<u64, Body>,
     next: u64,
+}
+
+/// A body that is arriving.
+#[derive(Debug)]
+struct Body {
+    peer: IpAddr,
+    since: Instant,
+    give_up: CancellationToken,
 }
 
 /// A request's turn, until it is dropped.
@@ -53,6 +70,7 @@ impl Turns {
     pub(super) fn new(requests: usize) -> Arc<Self> {
         Arc::new(Self(Mutex::new(State {
             free: requests,
+            waiting_max: requests.saturating_mul(WAITING),
             held: HashMap::new(),
             waiting: HashMap::new(),
             arriving: BTreeMap::new(),
@@ -67,6 +85,9 @@ impl Turns {
             if let Some(left) = state.free.checked_sub(1) {
                 state.free = left;
                 return Some(self.turn(&mut state, peer));
+            }
+            if !state.has_room(peer) {
+                return None;
             }
             let number = state.number();
             let (sender, receiver) = oneshot::channel();
@@ -87,22 +108,26 @@ impl Turns {
         None
     }
 
-    /// A request with a turn begins to read its body. If it has to give its turn up, `give_up`
-    /// says so.
-    pub(super) fn arriving(self: &Arc<Self>, give_up: CancellationToken) -> Arriving {
+    /// A request of `peer` with a turn begins to read its body. If it has to give its turn up,
+    /// `give_up` says so.
+    pub(super) fn arriving(self: &Arc<Self>, peer: IpAddr, give_up: CancellationToken) -> Arriving {
         let mut state = self.state();
         let number = state.number();
-        state.arriving.insert(number, (Instant::now(), give_up));
+        let body = Body {
+            peer,
+            since: Instant::now(),
+            give_up,
+        };
+        state.arriving.insert(number, body);
         Arriving(Arc::clone(self), number)
     }
 
-    /// Has the slowest body give its turn up.
+    /// Has a slow body give its turn up.
     fn hurry(&self) {
         let mut state = self.state();
-        let oldest = state.arriving.first_entry();
-        if let Some(oldest) = oldest.filter(|oldest| oldest.get().0.elapsed() >= SLOW) {
-            let (_, give_up) = oldest.remove();
-            give_up.cancel();
+        let slow = state.slowest();
+        if let Some(body) = slow.and_then(|number| state.arriving.remove(&number)) {
+            body.give_up.cancel();
         }
     }
 
@@ -151,15 +176,53 @@ impl State {
         }
     }
 
-    /// The request that is next, and its peer.
-    fn next(&mut self) -> Option<(IpAddr, oneshot::Sender<Turn>)> {
-        let held = |peer: &IpAddr| self.held.get(peer).copied().unwrap_or_default();
-        let peer = *self.waiting.keys().min_by_key(|peer| held(peer))?;
+    fn held(&self, peer: IpAddr) -> usize {
+        self.held.get(&peer).copied().unwrap_or_default()
+    }
+
+    /// Of the slow bodies the oldest one of the peer that has the most turns.
+    fn slowest(&self) -> Option<u64> {
+        // They are in the order in which they began.
+        let slow = self.arriving.iter();
+        let slow = slow.take_while(|(_, body)| body.since.elapsed() >= SLOW);
+        let slow = slow.max_by_key(|(number, body)| (self.held(body.peer), Reverse(**number)));
+        slow.map(|(number, _)| *number)
+    }
+
+    /// Whether one more of `peer` may wait. If it may only instead of another, that one waits no
+    /// longer.
+    fn has_room(&mut self, peer: IpAddr) -> bool {
+        let in_all: usize = self.waiting.values().map(BTreeMap::len).sum();
+        if in_all < self.waiting_max {
+            return true;
+        }
+        let of_this = self.waiting.get(&peer).map_or(0, BTreeMap::len);
+        let longest = self.waiting.iter().max_by_key(|(_, of_peer)| of_peer.len());
+        let Some((longest, of_peer)) = longest.map(|(peer, of_peer)| (*peer, of_peer.len())) else {
+            return false;
+        };
+        // Who waited there is told by the end of its channel.
+        of_peer > of_this && self.take_out(longest, BTreeMap::pop_first).is_some()
+    }
+
+    /// Takes out what `pop` takes of those of a peer who wait. No peer stays without any.
+    fn take_out<T>(
+        &mut self,
+        peer: IpAddr,
+        pop: impl FnOnce(&mut BTreeMap<u64, oneshot::Sender<Turn>>) -> Option<T>,
+    ) -> Option<T> {
         let requests = self.waiting.get_mut(&peer)?;
-        let (_, request) = requests.pop_last()?;
+        let taken = pop(requests);
         if requests.is_empty() {
             self.waiting.remove(&peer);
         }
+        taken
+    }
+
+    /// The request that is next, and its peer.
+    fn next(&mut self) -> Option<(IpAddr, oneshot::Sender<Turn>)> {
+        let peer = *self.waiting.keys().min_by_key(|peer| self.held(**peer))?;
+        let (_, request) = self.take_out(peer, BTreeMap::pop_last)?;
         Some((peer, request))
     }
 }
@@ -174,13 +237,8 @@ impl Drop for Turn {
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        let mut state = self.0.state();
-        if let Some(requests) = state.waiting.get_mut(&self.1) {
-            requests.remove(&self.2);
-            if requests.is_empty() {
-                state.waiting.remove(&self.1);
-            }
-        }
+        let remove = |requests: &mut BTreeMap<_, _>| requests.remove(&self.2);
+        self.0.state().take_out(self.1, remove);
     }
 }
 
@@ -191,79 +249,4 @@ impl Drop for Arriving {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::net::Ipv4Addr;
-    use std::task::{Context, Poll};
-
-    use super::*;
-
-    const GREEDY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
-    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
-
-    /// As if the bodies had begun to arrive so long ago.
-    fn age(turns: &Turns) {
-        for (since, _) in turns.state().arriving.values_mut() {
-            *since -= SLOW;
-        }
-    }
-
-    #[tokio::test]
-    async fn a_slow_body_gives_its_turn_to_who_comes() {
-        let turns = Turns::new(2);
-        let slow = CancellationToken::new();
-        let (first, second) = (
-            turns.take(GREEDY).await.unwrap(),
-            turns.take(GREEDY).await.unwrap(),
-        );
-        let arriving = turns.arriving(slow.clone());
-        turns.hurry();
-        assert!(!slow.is_cancelled(), "it has just begun");
-        age(&turns);
-        let giving_up = async {
-            slow.cancelled().await;
-            drop((arriving, first));
-        };
-        let (third, ()) = tokio::join!(turns.take(GREEDY), giving_up);
-        assert!(third.is_some());
-        assert!(turns.state().arriving.is_empty());
-        assert!(turns.take(GREEDY).await.is_none(), "nobody else is slow");
-        drop((second, third));
-        assert!(turns.take(GREEDY).await.is_some());
-        assert_eq!(turns.state().free, 2, "each came back");
-    }
-
-    #[tokio::test]
-    async fn who_has_the_fewest_turns_is_next_and_who_has_gone_is_passed_over() {
-        let turns = Turns::new(2);
-        let (only, kept) = (
-            turns.take(GREEDY).await.unwrap(),
-            turns.take(GREEDY).await.unwrap(),
-        );
-        let mut first = Box::pin(turns.take(GREEDY));
-        let mut other = Box::pin(turns.take(OTHER));
-        let mut second = Box::pin(turns.take(GREEDY));
-        let mut third = Box::pin(turns.take(GREEDY));
-        for waiting in [&mut first, &mut other, &mut second, &mut third] {
-            let is_waiting = |context: &mut Context<'_>| {
-                Poll::Ready(waiting.as_mut().poll(context).is_pending())
-            };
-            assert!(std::future::poll_fn(is_waiting).await);
-        }
-        drop(third);
-        drop(only);
-        let turn = other.await;
-        assert!(
-            turn.is_some(),
-            "the peer with one turn waits for that with none"
-        );
-        drop(turn);
-        let turn = second.await;
-        assert!(turn.is_some(), "the one that came last of a peer");
-        drop(turn);
-        assert!(first.await.is_some());
-        drop(kept);
-        assert_eq!(turns.state().free, 2);
-        assert!(turns.state().held.is_empty());
-        assert!(turns.state().waiting.is_empty());
-    }
-}
+mod tests;

@@ -1,19 +1,20 @@
 //! Users and tokens: who sends a request.
 //!
 //! A password's check takes a processor tens of milliseconds. So it leaves the reactor, there is
-//! one at a time, no more than [`WAITING`] requests wait for theirs, and what came of it is
-//! remembered: those that were right apart from those that were wrong, so that no number of wrong
-//! guesses makes the relay forget who belongs.
+//! one at a time, no more than [`WAITING`] wait for theirs, no more than [`OF_ONE_PEER`] of them
+//! from one peer, and what came of it is remembered: those that were right apart from those that
+//! were wrong, so that no number of wrong guesses makes the relay forget who belongs. Requests of
+//! a peer that show the same password wait for the same check.
 //!
 //! What is compared and remembered are not passwords and tokens but their HMACs, with a key that
 //! is drawn at the start: how long a look-up takes tells nothing of what was looked up, and a core
 //! dump holds no password of anybody who is not just being served. A user who does not exist takes
 //! as long as one who does.
 
-use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
@@ -28,8 +29,13 @@ use tokio::time::timeout;
 use super::names::PasswordHash;
 use crate::settings::Secret;
 
-/// Requests that wait for a password to be checked.
+/// Passwords that wait to be checked.
 const WAITING: usize = 64;
+/// Of these from one peer.
+const OF_ONE_PEER: usize = 4;
+/// Requests of a peer that wait for the check of the same password: a sender has many in hand when
+/// the relay starts and remembers nobody.
+const OF_ONE_CHECK: usize = 64;
 /// How long they do.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Checks that are remembered, of each kind.
@@ -81,7 +87,7 @@ pub(super) struct Checks {
     /// Who shows this one belongs to the relay itself.
     own_token: Option<hmac::Tag>,
     processor: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    waiting: Queue,
     right: Arc<Memory>,
     wrong: Arc<Memory>,
 }
@@ -93,13 +99,18 @@ impl Checks {
             own_token: own_token.map(|token| hmac::sign(&key, token.reveal().as_bytes())),
             key,
             processor: Arc::new(Semaphore::new(1)),
-            waiting: AtomicUsize::new(0),
+            waiting: Queue::default(),
             right: Arc::default(),
             wrong: Arc::default(),
         }
     }
 
-    pub(super) async fn authenticate(&self, users: &Users, headers: &HeaderMap) -> Verdict {
+    pub(super) async fn authenticate(
+        &self,
+        users: &Users,
+        peer: IpAddr,
+        headers: &HeaderMap,
+    ) -> Verdict {
         if !users.asks_who() {
             return Verdict::Known;
         }
@@ -117,7 +128,7 @@ impl Checks {
         let Some((user, password)) = decoded.as_deref().and_then(split_password) else {
             return Verdict::Stranger;
         };
-        self.check_password(users, user, password).await
+        self.check_password(users, peer, (user, password)).await
     }
 
     /// Compares with each token, whichever is the right one.
@@ -136,7 +147,12 @@ impl Checks {
         }
     }
 
-    async fn check_password(&self, users: &Users, user: &[u8], password: &[u8]) -> Verdict {
+    async fn check_password(
+        &self,
+        users: &Users,
+        peer: IpAddr,
+        (user, password): (&[u8], &[u8]),
+    ) -> Verdict {
         let name = std::str::from_utf8(user).ok();
         let known = name.and_then(|name| users.passwords.get(name));
         let hash = match (known, users.passwords.values().next()) {
@@ -149,7 +165,7 @@ impl Checks {
         if let Some(verdict) = self.remembered(&tag, is_user) {
             return verdict;
         }
-        let Some(_waiting) = Waiting::begin(&self.waiting) else {
+        let Some(_waiting) = self.waiting.begin(peer, tag) else {
             return Verdict::Busy;
         };
         let turn = timeout(PATIENCE, Arc::clone(&self.processor).acquire_owned()).await;
@@ -203,20 +219,45 @@ impl Checks {
     }
 }
 
-/// A place among those who wait.
-struct Waiting<'a>(&'a AtomicUsize);
+/// The passwords that wait, by peer, each with the number of requests that show it.
+#[derive(Default)]
+struct Queue(Mutex<HashMap<(IpAddr, [u8; 32]), usize>>);
 
-impl<'a> Waiting<'a> {
-    fn begin(waiting: &'a AtomicUsize) -> Option<Self> {
-        let before = waiting.fetch_add(1, Ordering::Relaxed);
-        let place = Self(waiting);
-        (before < WAITING).then_some(place)
+impl Queue {
+    /// A place for a request, if there is one.
+    fn begin(&self, peer: IpAddr, tag: [u8; 32]) -> Option<Waiting<'_>> {
+        let mut waiting = self.waiting();
+        let of_peer = waiting.keys().filter(|(other, _)| *other == peer).count();
+        let room = of_peer < OF_ONE_PEER && waiting.len() < WAITING;
+        let requests = match waiting.get_mut(&(peer, tag)) {
+            Some(requests) => requests,
+            None if room => waiting.entry((peer, tag)).or_default(),
+            None => return None,
+        };
+        if *requests >= OF_ONE_CHECK {
+            return None;
+        }
+        *requests += 1;
+        Some(Waiting(self, (peer, tag)))
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, HashMap<(IpAddr, [u8; 32]), usize>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+/// A place among those who wait, until it is dropped.
+struct Waiting<'a>(&'a Queue, (IpAddr, [u8; 32]));
+
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let mut waiting = self.0.waiting();
+        if let Some(requests) = waiting.get_mut(&self.1) {
+            *requests -= 1;
+            if *requests == 0 {
+                waiting.remove(&self.1);
+            }
+        }
     }
 }
 

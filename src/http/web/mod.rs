@@ -28,6 +28,7 @@ mod tls;
 mod verifier;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -96,9 +97,15 @@ impl Web {
         self.current.load_full()
     }
 
-    /// Says who sends a request with these headers, as `settings` have it.
-    pub(super) async fn authenticate(&self, settings: &Settings, headers: &HeaderMap) -> Verdict {
-        self.checks.authenticate(settings.users(), headers).await
+    /// Says who sends a request with these headers from `peer`, as `settings` have it.
+    pub(super) async fn authenticate(
+        &self,
+        settings: &Settings,
+        peer: IpAddr,
+        headers: &HeaderMap,
+    ) -> Verdict {
+        let users = settings.users();
+        self.checks.authenticate(users, peer, headers).await
     }
 }
 

@@ -16,6 +16,8 @@ use super::names::PasswordHash;
 use super::{ReplaceError, Settings, Web, WebConfig, san};
 use crate::settings::Secret;
 
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 1));
+
 /// The cheapest hash there is.
 fn hash(password: &str) -> PasswordHash {
     let hash = bcrypt::hash(password, 4).unwrap();
@@ -61,12 +63,12 @@ async fn only_users_and_tokens_of_the_file_are_known() {
     // Twice: what is remembered says the same.
     for _ in 0..2 {
         for (headers, expected) in &cases {
-            let verdict = checks.authenticate(&users, headers).await;
+            let verdict = checks.authenticate(&users, PEER, headers).await;
             assert_eq!(verdict, *expected, "{headers:?}");
         }
     }
     let nobody = Users::new(BTreeMap::new(), Vec::new());
-    let verdict = checks.authenticate(&nobody, &HeaderMap::new()).await;
+    let verdict = checks.authenticate(&nobody, PEER, &HeaderMap::new()).await;
     assert_eq!(
         verdict,
         Verdict::Known,
@@ -85,10 +87,19 @@ async fn a_changed_password_is_not_remembered() {
     let checks = Checks::new(None);
     let (old, new) = (users("old"), users("new"));
     let shown = basic("alice:old");
-    assert_eq!(checks.authenticate(&old, &shown).await, Verdict::Known);
-    assert_eq!(checks.authenticate(&new, &shown).await, Verdict::Stranger);
+    assert_eq!(
+        checks.authenticate(&old, PEER, &shown).await,
+        Verdict::Known
+    );
+    assert_eq!(
+        checks.authenticate(&new, PEER, &shown).await,
+        Verdict::Stranger
+    );
     let shown = basic("alice:new");
-    assert_eq!(checks.authenticate(&new, &shown).await, Verdict::Known);
+    assert_eq!(
+        checks.authenticate(&new, PEER, &shown).await,
+        Verdict::Known
+    );
 }
 
 #[tokio::test]
@@ -104,8 +115,14 @@ async fn who_is_no_user_any_more_is_a_stranger_whatever_their_hash_was() {
     let (before, after) = (users("alice", alices), users("bob", bobs));
     let checks = Checks::new(None);
     let shown = basic("alice:fakepassword");
-    assert_eq!(checks.authenticate(&before, &shown).await, Verdict::Known);
-    assert_eq!(checks.authenticate(&after, &shown).await, Verdict::Stranger);
+    assert_eq!(
+        checks.authenticate(&before, PEER, &shown).await,
+        Verdict::Known
+    );
+    assert_eq!(
+        checks.authenticate(&after, PEER, &shown).await,
+        Verdict::Stranger
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -114,21 +131,27 @@ async fn guesses_do_not_push_out_who_belongs() {
     let users = Users::new(passwords, Vec::new());
     let checks = Checks::new(None);
     let shown = basic("alice:right");
-    assert_eq!(checks.authenticate(&users, &shown).await, Verdict::Known);
+    assert_eq!(
+        checks.authenticate(&users, PEER, &shown).await,
+        Verdict::Known
+    );
     for guess in 0..1100 {
         let wrong = basic(&format!("alice:{guess}"));
-        assert_eq!(checks.authenticate(&users, &wrong).await, Verdict::Stranger);
+        assert_eq!(
+            checks.authenticate(&users, PEER, &wrong).await,
+            Verdict::Stranger
+        );
     }
     // More ask at once than may wait, none of whom was seen before.
     let guesses: Vec<_> = (0..300).map(|guess| basic(&format!("x{guess}:"))).collect();
     let asking = guesses
         .iter()
-        .map(|headers| checks.authenticate(&users, headers));
+        .map(|headers| checks.authenticate(&users, PEER, headers));
     let asking = futures_util::future::join_all(asking);
     let known = async {
         let mut verdicts = Vec::new();
         for _ in 0..20 {
-            verdicts.push(checks.authenticate(&users, &shown).await);
+            verdicts.push(checks.authenticate(&users, PEER, &shown).await);
             tokio::task::yield_now().await;
         }
         verdicts
@@ -137,6 +160,36 @@ async fn guesses_do_not_push_out_who_belongs() {
     assert!(strangers.contains(&Verdict::Busy), "the queue has a bound");
     assert!(!strangers.contains(&Verdict::Known));
     assert_eq!(known, vec![Verdict::Known; 20]);
+}
+
+#[tokio::test]
+async fn one_peers_guesses_do_not_keep_others_from_their_checks() {
+    let passwords = BTreeMap::from([("alice".to_owned(), hash("right"))]);
+    let users = Users::new(passwords, Vec::new());
+    let checks = Checks::new(None);
+    let guesses: Vec<_> = (0..100)
+        .map(|guess| basic(&format!("alice:{guess}")))
+        .collect();
+    let guessing = guesses
+        .iter()
+        .map(|shown| checks.authenticate(&users, PEER, shown));
+    let guessing = futures_util::future::join_all(guessing);
+    // A sender that comes after them, with many requests at once.
+    let other = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 2));
+    let shown = basic("alice:right");
+    let sending = (0..50).map(|_| checks.authenticate(&users, other, &shown));
+    let sending = futures_util::future::join_all(sending);
+    let (strangers, sent) = tokio::join!(guessing, sending);
+    let checked = strangers.iter().filter(|it| **it == Verdict::Stranger);
+    // One whose turn is over makes room for one more.
+    let checked = checked.count();
+    assert!((4..10).contains(&checked), "{checked} of one peer");
+    assert_eq!(sent, vec![Verdict::Known; 50]);
+    // The places are free again.
+    let verdict = checks
+        .authenticate(&users, PEER, &basic("alice:last"))
+        .await;
+    assert_eq!(verdict, Verdict::Stranger);
 }
 
 #[test]

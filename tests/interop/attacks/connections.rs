@@ -44,14 +44,31 @@ async fn ten_thousand_idle_connections() {
     .await;
     assert!(arena.metric(CLOSED, "header_timeout").await > 3000.0);
     drop(open);
-    // One address alone does not get further than its share.
+    // One address alone does not get further than its share: the oldest that say nothing give way
+    // to those that ask, and of those that ask no more get in.
+    let before = arena.metric(CLOSED, "pushed_out").await;
     let mut of_one = Vec::new();
     for _ in 0..600 {
         of_one.extend(arena.connect(200).await);
     }
+    for _ in 0..600 {
+        of_one.extend(served(arena.connect(200).await.expect("it is accepted")).await);
+    }
+    assert!(arena.metric(CLOSED, "pushed_out").await >= before + 600.0);
     assert!(arena.metric(CLOSED, "\"peer_connections\"").await >= 88.0);
     drop(of_one);
     arena.end("10,000 idle connections").await;
+}
+
+/// The connection, if something that is asked on it is answered.
+async fn served(mut stream: TcpStream) -> Option<TcpStream> {
+    let asked = stream.write_all(b"GET /-/healthy HTTP/1.1\r\nhost: x\r\n\r\n");
+    asked.await.ok()?;
+    let mut answer = [0; 1024];
+    let read = timeout(Duration::from_secs(20), stream.read(&mut answer)).await;
+    let read = read.expect("an answer or the end").ok()?;
+    let answer = answer.get(..read)?;
+    answer.starts_with(b"HTTP/1.1 200").then_some(stream)
 }
 
 /// Keeps writing this byte until the connection is closed or the time is over.
