@@ -1,6 +1,7 @@
 //! serde's view of a tree: names, numbers and lists as a configuration means them, both spellings
 //! of every key, and mistakes in words that say what to do.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{
@@ -202,13 +203,14 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
             return Err(self.mismatch("a mapping"));
         };
         let mut pairs: Vec<(&str, &Node, &Node)> = Vec::new();
+        let mut seen = HashSet::new();
         for (key, value) in self.node.pairs() {
             let Some(name) = key.text() else {
                 self.findings
                     .note(key.id, "a key must be a text".to_owned());
                 continue;
             };
-            if pairs.iter().any(|(seen, ..)| *seen == name) {
+            if !seen.insert(name) {
                 self.findings
                     .note(key.id, format!("`{name}` is given twice"));
                 continue;

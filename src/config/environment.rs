@@ -5,7 +5,8 @@
 //! place in an error is one of the user's own file. Anything else that begins with `$`, like `$1`
 //! and `${1}`, belongs to relabelling.
 
-use super::typed::Fault;
+use super::MAX_TEXT_BYTES;
+use super::typed::{Fault, MAX_FAULTS};
 use super::yaml::{Content, Node};
 
 /// Looks a variable up.
@@ -14,12 +15,27 @@ pub(super) type Environment<'e> = &'e dyn Fn(&str) -> Option<String>;
 /// Replaces the variables of all scalars, keys too. What cannot be replaced is reported with the
 /// reference as it is written, `$(NAME)`.
 pub(super) fn expand(node: &mut Node, environment: Environment<'_>, faults: &mut Vec<Unset>) {
+    let mut room = MAX_TEXT_BYTES;
+    expand_in(node, environment, faults, &mut room);
+}
+
+/// `room` is what values may still take, in bytes: a short text can name a long variable often.
+fn expand_in(
+    node: &mut Node,
+    environment: Environment<'_>,
+    faults: &mut Vec<Unset>,
+    room: &mut usize,
+) {
+    // As many as are told.
+    if faults.len() >= MAX_FAULTS {
+        return;
+    }
     match &mut node.content {
         Content::Null => {}
         Content::Scalar(text) => {
             if text.contains("$(") {
                 let before = faults.len();
-                let expanded = expand_text(node.id, text, environment, faults);
+                let expanded = expand_text(node.id, text, environment, faults, room);
                 if faults.len() == before {
                     *text = expanded;
                 }
@@ -27,13 +43,13 @@ pub(super) fn expand(node: &mut Node, environment: Environment<'_>, faults: &mut
         }
         Content::Sequence(elements) => {
             for element in elements {
-                expand(element, environment, faults);
+                expand_in(element, environment, faults, room);
             }
         }
         Content::Mapping(pairs) => {
             for (key, value) in pairs {
-                expand(key, environment, faults);
-                expand(value, environment, faults);
+                expand_in(key, environment, faults, room);
+                expand_in(value, environment, faults, room);
             }
         }
     }
@@ -54,6 +70,7 @@ fn expand_text(
     text: &str,
     environment: Environment<'_>,
     faults: &mut Vec<Unset>,
+    room: &mut usize,
 ) -> String {
     let mut expanded = String::new();
     let mut rest = text;
@@ -65,9 +82,17 @@ fn expand_text(
             continue;
         };
         rest = tail;
+        if faults.len() >= MAX_FAULTS {
+            break;
+        }
         let message = match environment(name) {
+            Some(value) if value.len() > *room => format!(
+                "the values of variables take more than {} MiB",
+                MAX_TEXT_BYTES >> 20
+            ),
             Some(value) if !value.contains(['\n', '\r']) => {
                 expanded.push_str(&value);
+                *room -= value.len();
                 continue;
             }
             Some(_) => format!("the environment variable `{name}` has a line break in it"),

@@ -9,8 +9,11 @@ mod deserializer;
 mod environment;
 mod file;
 mod foreign;
+mod merge;
 mod names;
+mod nesting;
 mod problem;
+mod regexes;
 mod routes;
 mod scrape;
 mod spelling;
@@ -37,8 +40,10 @@ use problem::Problems;
 use typed::Findings;
 use yaml::{Content, Node};
 
-/// How long a file may be, in bytes.
-const MAX_FILE_BYTES: usize = 16 << 20;
+/// How long a file may be, in bytes: four times what a `ConfigMap` can hold.
+const MAX_FILE_BYTES: usize = 4 << 20;
+/// What the texts of a file may take, aliases and variables written out, in bytes.
+const MAX_TEXT_BYTES: usize = 4 * MAX_FILE_BYTES;
 
 /// A configuration without mistakes.
 #[derive(Clone, Debug)]
@@ -159,6 +164,7 @@ fn assemble(
     for unset in &unset {
         findings.prune(unset.fault.node);
     }
+    regexes::check(&root, &mut findings);
     let file: Option<File> = typed::read(&root, &mut findings);
     let config = file.map(|file| finish(file, &root, problems.name, &findings));
     let faults = findings.into_faults();

@@ -4,8 +4,12 @@ use std::fmt;
 use std::string::FromUtf8Error;
 
 use super::environment::Unset;
-use super::typed::Fault;
+use super::typed::{Fault, MAX_FAULTS};
 use super::yaml::{self, Content, Node, Place, SyntaxError};
+
+/// A text of more bytes is large, and a few of its mistakes have to do.
+const LARGE_BYTES: usize = 256 << 10;
+const FAULTS_OF_LARGE: usize = 10;
 
 /// One thing that is wrong with a file. Its `Display` is `file:line:column: message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,8 +52,16 @@ impl Problems<'_> {
         self.at(error.place, error.message)
     }
 
-    /// All problems, sorted by place.
+    /// The problems, sorted by place: as many as can be told soon, as each is looked for in the
+    /// text from its beginning.
     pub(super) fn of_faults(&self, root: &Node, faults: &[Fault], unset: &[Unset]) -> Vec<Problem> {
+        let told = if self.text.len() > LARGE_BYTES {
+            FAULTS_OF_LARGE
+        } else {
+            MAX_FAULTS
+        };
+        let faults = faults.get(..told).unwrap_or(faults);
+        let unset = unset.get(..told).unwrap_or(unset);
         let fault = |fault: &Fault| self.at(self.place_of(root, fault.node), fault.message.clone());
         let mut problems: Vec<_> = faults.iter().map(fault).collect();
         problems.extend(unset.iter().map(|unset| {
@@ -58,6 +70,7 @@ impl Problems<'_> {
             self.at(place, unset.fault.message.clone())
         }));
         problems.sort_by_key(|problem| (problem.line, problem.column));
+        problems.truncate(told);
         problems
     }
 

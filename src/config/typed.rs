@@ -15,7 +15,7 @@ use super::spelling::snake_case;
 use super::yaml::Node;
 
 /// How many mistakes are told; whoever has more corrects these first.
-const MAX_FAULTS: usize = 50;
+pub(super) const MAX_FAULTS: usize = 50;
 
 /// A mistake at a node.
 #[derive(Clone, Debug)]
@@ -61,15 +61,17 @@ impl Findings {
         !self.faults.borrow().is_empty()
     }
 
-    /// The mistakes.
+    /// The mistakes, the first ones if they are too many.
     pub(super) fn into_faults(self) -> Vec<Fault> {
         let faults = self.faults.into_inner().into_iter();
         faults
+            .take(MAX_FAULTS)
             .map(|(node, message)| Fault { node, message })
             .collect()
     }
 
-    fn are_enough(&self) -> bool {
+    /// Whether more mistakes would not be told.
+    pub(super) fn are_enough(&self) -> bool {
         self.faults.borrow().len() >= MAX_FAULTS
     }
 }

@@ -13,9 +13,11 @@ use serde::de::{
     VariantAccess, Visitor,
 };
 
+use super::merge::merge;
+use super::{MAX_TEXT_BYTES, nesting};
+
 /// What a document may hold, aliases counted as often as they are used.
 const MAX_NODES: usize = 500_000;
-const MERGE_KEY: &str = "<<";
 /// How messages of this module begin, for where the library puts a path before them.
 const OWN_MESSAGES: [&str; 2] = ["a YAML tag", "the file holds"];
 
@@ -59,7 +61,7 @@ impl Node {
         }
     }
 
-    fn is_mapping(&self) -> bool {
+    pub(super) fn is_mapping(&self) -> bool {
         matches!(self.content, Content::Mapping(_))
     }
 
@@ -82,16 +84,24 @@ impl Node {
 
 /// Reads a text as one document.
 pub(super) fn read(text: &str) -> Result<Node, SyntaxError> {
+    nesting::check(text)?;
     let counter = Cell::new(0);
+    let text_bytes = Cell::new(0);
     let seed = Seed {
         counter: &counter,
+        text_bytes: &text_bytes,
         stop_at: None,
     };
     let error = |error: serde_yaml::Error| SyntaxError::new(&error, text);
     let mut node = seed
         .deserialize(serde_yaml::Deserializer::from_str(text))
         .map_err(error)?;
-    Respell(&mut node)
+    text_bytes.set(0);
+    let respell = Respell {
+        node: &mut node,
+        text_bytes: &text_bytes,
+    };
+    respell
         .deserialize(serde_yaml::Deserializer::from_str(text))
         .map_err(error)?;
     merge(&mut node);
@@ -101,8 +111,10 @@ pub(super) fn read(text: &str) -> Result<Node, SyntaxError> {
 /// Where the node `id` stands in the text that it was read from.
 pub(super) fn locate(text: &str, id: usize) -> Place {
     let counter = Cell::new(0);
+    let text_bytes = Cell::new(0);
     let seed = Seed {
         counter: &counter,
+        text_bytes: &text_bytes,
         stop_at: Some(id),
     };
     let stopped = seed
@@ -119,6 +131,7 @@ pub(super) fn locate(text: &str, id: usize) -> Place {
 #[derive(Clone, Copy)]
 struct Seed<'c> {
     counter: &'c Cell<usize>,
+    text_bytes: &'c Cell<usize>,
     stop_at: Option<usize>,
 }
 
@@ -194,6 +207,7 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Node, E> {
+        count_text(self.text_bytes, text)?;
         self.node(Content::Scalar(text.to_owned()))
     }
 
@@ -231,14 +245,30 @@ impl<'de> Visitor<'de> for Seed<'_> {
     }
 }
 
+/// Counts a text before it is copied: with aliases a short file can have long texts very often.
+fn count_text<E: serde::de::Error>(text_bytes: &Cell<usize>, text: &str) -> Result<(), E> {
+    text_bytes.set(text_bytes.get() + text.len());
+    if text_bytes.get() > MAX_TEXT_BYTES {
+        return Err(E::custom(format!(
+            "the file holds more than {} MiB of text, with aliases written out",
+            MAX_TEXT_BYTES >> 20
+        )));
+    }
+    Ok(())
+}
+
 /// Puts the text of scalars as it was written into a tree that was read from the same document.
-struct Respell<'n>(&'n mut Node);
+struct Respell<'n> {
+    node: &'n mut Node,
+    /// Counted anew: a number can be written longer than it was read.
+    text_bytes: &'n Cell<usize>,
+}
 
 impl<'de> DeserializeSeed<'de> for Respell<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
-        match self.0.content {
+        match self.node.content {
             Content::Null => deserializer.deserialize_ignored_any(self),
             Content::Scalar(_) => deserializer.deserialize_str(self),
             Content::Sequence(_) => deserializer.deserialize_seq(self),
@@ -259,7 +289,8 @@ impl<'de> Visitor<'de> for Respell<'_> {
     }
 
     fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<(), E> {
-        if let Content::Scalar(scalar) = &mut self.0.content
+        count_text(self.text_bytes, text)?;
+        if let Content::Scalar(scalar) = &mut self.node.content
             && scalar != text
         {
             text.clone_into(scalar);
@@ -268,67 +299,25 @@ impl<'de> Visitor<'de> for Respell<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<(), A::Error> {
-        if let Content::Sequence(elements) = &mut self.0.content {
-            for element in elements {
-                sequence.next_element_seed(Respell(element))?;
+        let text_bytes = self.text_bytes;
+        if let Content::Sequence(elements) = &mut self.node.content {
+            for node in elements {
+                sequence.next_element_seed(Respell { node, text_bytes })?;
             }
         }
         Ok(())
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut mapping: A) -> Result<(), A::Error> {
-        if let Content::Mapping(pairs) = &mut self.0.content {
-            for (key, value) in pairs {
-                mapping.next_key_seed(Respell(key))?;
-                mapping.next_value_seed(Respell(value))?;
+        let text_bytes = self.text_bytes;
+        if let Content::Mapping(pairs) = &mut self.node.content {
+            for (node, value) in pairs {
+                mapping.next_key_seed(Respell { node, text_bytes })?;
+                let node = value;
+                mapping.next_value_seed(Respell { node, text_bytes })?;
             }
         }
         Ok(())
-    }
-}
-
-/// Resolves `<<`: the pairs of the mappings that it names, unless the mapping has them itself.
-fn merge(node: &mut Node) {
-    match &mut node.content {
-        Content::Null | Content::Scalar(_) => {}
-        Content::Sequence(elements) => elements.iter_mut().for_each(merge),
-        Content::Mapping(pairs) => {
-            for (_, value) in pairs.iter_mut() {
-                merge(value);
-            }
-            let mergeable = |(key, value): &mut (Node, Node)| {
-                let mappings = match &value.content {
-                    Content::Sequence(elements) => elements.iter().all(Node::is_mapping),
-                    _ => value.is_mapping(),
-                };
-                key.text() == Some(MERGE_KEY) && mappings
-            };
-            let sources: Vec<_> = pairs
-                .extract_if(.., mergeable)
-                .map(|(_, value)| value)
-                .collect();
-            for source in sources {
-                merge_from(pairs, source);
-            }
-        }
-    }
-}
-
-fn merge_from(pairs: &mut Vec<(Node, Node)>, source: Node) {
-    match source.content {
-        Content::Sequence(elements) => {
-            for element in elements {
-                merge_from(pairs, element);
-            }
-        }
-        Content::Mapping(merged) => {
-            for (key, value) in merged {
-                if pairs.iter().all(|(own, _)| own.text() != key.text()) {
-                    pairs.push((key, value));
-                }
-            }
-        }
-        Content::Null | Content::Scalar(_) => {}
     }
 }
 

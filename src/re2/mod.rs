@@ -26,14 +26,30 @@ use shape::Shape;
 pub use template::Template;
 use translate::{ENGINE_DEPTH_MAX, translate};
 
-/// How large a compiled pattern may be, in bytes.
-const COMPILED_BYTES: usize = 10 * 1024 * 1024;
+/// How large a compiled pattern may be, in bytes: the engine is given one after the other, so that
+/// it is known of a pattern how large it is, about.
+const COMPILED_BYTES: [usize; 7] = [
+    4 << 10,
+    16 << 10,
+    64 << 10,
+    256 << 10,
+    1 << 20,
+    4 << 20,
+    10 << 20,
+];
+/// How long a pattern may be, in bytes, and what a class of Unicode's counts for in it: what is
+/// parsed takes some hundred times as much, before its compiled size is known.
+const PATTERN_BYTES: usize = 256 << 10;
+const CLASS_BYTES: usize = 256;
+/// How much of a pattern is quoted where something is wrong with it.
+const QUOTED_CHARACTERS: usize = 200;
 
 /// A Go regexp that matches whole texts, compiled.
 #[derive(Clone, Debug)]
 pub struct Regex {
     source: Arc<str>,
     compiled: regex::Regex,
+    size_bytes: usize,
     shape: Arc<Shape>,
     /// The names of the groups, from group 1 on; empty where a group has none.
     names: Arc<[String]>,
@@ -52,16 +68,22 @@ impl Regex {
     /// # Errors
     /// If Go would refuse it, or it is too large when compiled.
     pub fn new(source: &str) -> Result<Self, ParseError> {
+        if source.len() > PATTERN_BYTES {
+            return Err(ParseError::too_large());
+        }
         let translated = translate(&format!("^(?s:{source})$"), source)?;
-        let compiled = RegexBuilder::new(&translated.pattern)
-            .size_limit(COMPILED_BYTES)
-            .nest_limit(ENGINE_DEPTH_MAX)
-            .build()
+        // A class of the pattern, as every backslash that stands for itself is written otherwise.
+        let classes = ["\\p{", "\\P{"].map(|class| translated.pattern.matches(class).count());
+        if source.len() + classes.iter().sum::<usize>() * CLASS_BYTES > PATTERN_BYTES {
+            return Err(ParseError::too_large());
+        }
+        let (compiled, size_bytes) = compile(&translated.pattern)
             .map_err(|error| ParseError::from_engine(&error, source))?;
         Ok(Self {
             source: source.into(),
             shape: Arc::new(Shape::of(&compiled)),
             compiled,
+            size_bytes,
             names: translated.names.into(),
         })
     }
@@ -70,6 +92,12 @@ impl Regex {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.source
+    }
+
+    /// What the compiled pattern takes at the most, in bytes.
+    #[must_use]
+    pub fn size_bytes(&self) -> usize {
+        self.size_bytes
     }
 
     /// Whether the whole of `text` matches.
@@ -117,6 +145,25 @@ impl Regex {
     }
 }
 
+/// The compiled pattern, and the bound that it is within.
+fn compile(pattern: &str) -> Result<(regex::Regex, usize), regex::Error> {
+    let [bounds @ .., last] = COMPILED_BYTES;
+    let build = |bound: usize| {
+        RegexBuilder::new(pattern)
+            .size_limit(bound)
+            .nest_limit(ENGINE_DEPTH_MAX)
+            .build()
+            .map(|compiled| (compiled, bound))
+    };
+    for bound in bounds {
+        match build(bound) {
+            Err(regex::Error::CompiledTooBig(_)) => {}
+            done => return done,
+        }
+    }
+    build(last)
+}
+
 impl Serialize for Regex {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.source)
@@ -131,8 +178,20 @@ impl PartialEq for Regex {
 
 impl ParseError {
     fn new(reason: &str, excerpt: &str) -> Self {
+        let shown: String = excerpt.chars().take(QUOTED_CHARACTERS).collect();
+        let more = if shown.len() < excerpt.len() {
+            "…"
+        } else {
+            ""
+        };
         Self {
-            reason: format!("{reason}: `{excerpt}`"),
+            reason: format!("{reason}: `{shown}{more}`"),
+        }
+    }
+
+    fn too_large() -> Self {
+        Self {
+            reason: format!("expression too large: over {PATTERN_BYTES} bytes long"),
         }
     }
 

@@ -1,5 +1,6 @@
 //! A relabel rule as it is written in the file, checked as Prometheus checks it.
 
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::de::Error as _;
@@ -12,6 +13,10 @@ use crate::re2::{Regex, Template};
 const SEPARATOR: &str = ";";
 const REGEX: &str = "(.*)";
 const REPLACEMENT: &str = "$1";
+
+/// Compiled once: most rules name no regex.
+static DEFAULT_REGEX: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(REGEX).expect("the default regex is valid"));
 
 /// The number of the next rule to be compiled.
 static NUMBER: AtomicU64 = AtomicU64::new(1);
@@ -87,8 +92,8 @@ impl RuleConfig {
         let text = |text: &Option<String>, default: &str| {
             text.clone().unwrap_or_else(|| default.to_owned())
         };
-        let default_regex = || Regex::new(REGEX).expect("the default regex is valid");
-        let regex = written.regex.clone().unwrap_or_else(default_regex);
+        let regex = written.regex.clone();
+        let regex = regex.unwrap_or_else(|| DEFAULT_REGEX.clone());
         let replacement = Template::new(&text(&written.replacement, REPLACEMENT));
         let action = self.action();
         let mapped = (action == Action::LabelMap).then(|| map(&regex, &replacement));

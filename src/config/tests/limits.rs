@@ -4,7 +4,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use super::{lines, problems, read};
-use crate::config::{LoadError, MAX_FILE_BYTES, load};
+use crate::config::{LoadError, MAX_FILE_BYTES, load, nesting, parse};
 
 fn load_bytes(bytes: &[u8]) -> String {
     let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -39,7 +39,7 @@ fn text_that_is_not_utf8_has_a_place() {
 #[test]
 fn a_huge_file_is_refused_before_it_is_read() {
     let huge = vec![b'#'; MAX_FILE_BYTES + 100];
-    assert_eq!(load_bytes(&huge), "1:1: the file is longer than 16 MiB\n");
+    assert_eq!(load_bytes(&huge), "1:1: the file is longer than 4 MiB\n");
 }
 
 #[test]
@@ -64,12 +64,117 @@ fn many_values_are_too_many() {
 
 #[test]
 fn deep_nesting_is_refused() {
-    let told = problems(&format!(
-        "remote_write: {}{}",
-        "[".repeat(500),
-        "]".repeat(500)
-    ));
-    assert!(told.contains("recursion limit"), "{told}");
+    let deep = "[".repeat(1 << 20);
+    let maps = "{a: ".repeat(1 << 18);
+    let dashes = "- ".repeat(1 << 19);
+    // What stands before the brackets closes nothing, and hides nothing, however it looks.
+    let texts = [
+        format!("remote_write: {deep}{}", "]".repeat(1 << 20)),
+        format!("remote_write: {maps}"),
+        format!("remote_write:\n{dashes}x"),
+        format!("remote_write:\n{}x", "? ".repeat(1 << 19)),
+        "[ ']', \"]\\\"]\", # ]\n".repeat(1 << 16),
+        format!("a: '''\n ]'\nb: {deep}"),
+        format!("a: \"\\\"\\\n'\"\nb: {deep}"),
+        format!("a: x\n  [ '\nb: {deep}"),
+        format!("a: x#'\nb: {deep}"),
+        format!("a: # '\nb: {deep}"),
+        format!("a: |\n  '\n\n \nb: {deep}"),
+        format!("- |2-\n  '\n \n-\n  {deep}"),
+        format!("a: >+ # '\n\n  \"\n   '\nb: {deep}"),
+        format!("a: |\nb: '|'\nc: {deep}"),
+        format!("a: &x '|'\nb: [*x, {deep}"),
+        format!("a: !' x\nb: {deep}"),
+        format!("a: !<x[']> x\nb: {deep}"),
+        format!("[!a,{deep}"),
+        format!("a\n---\n'b'\n...\n%YAML 1.1 # '\n---\n{deep}"),
+        format!("a: b:c'\nd: {deep}"),
+        format!("{{a: b'c, d: {deep}"),
+        format!("a: |\u{2028}  '\u{2028}b: {deep}"),
+    ];
+    for text in texts {
+        let told = problems(&text);
+        let start = text.get(..40).unwrap_or_default();
+        assert!(told.contains("nest more than 128 deep"), "{start}: {told}");
+    }
+}
+
+#[test]
+fn brackets_in_texts_do_not_nest() {
+    let brackets = "      [{[{ ' [\n".repeat(300);
+    let open = "[".repeat(300);
+    for text in [
+        format!("a: |\n{brackets}\nb: 1"),
+        format!("a: >2\n{brackets}\nb: 1"),
+        format!("a: x\n{brackets}\nb: 1"),
+        format!("- - a: |-\n{brackets}"),
+        format!("a: '{open}'\nb: \"{open}\\\"{open}\"\n# {open}\nc: x{open}"),
+        "a: [{b: [c]}, [d]]\n".repeat(300),
+    ] {
+        assert!(nesting::check(&text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn texts_do_not_grow_by_aliases_or_variables() {
+    let long = "x".repeat(1 << 20);
+    let aliases = format!("a: &a '{long}'\nb: [{}]", "*a, ".repeat(100_000));
+    let told = problems(&aliases);
+    assert!(told.contains("the file holds more than 16 MiB"), "{told}");
+    // A number that is written longer than it is read.
+    let digits = "0".repeat(1000);
+    let aliases = format!("a: &a 1.{digits}\nb: [{}]", "*a, ".repeat(100_000));
+    let told = problems(&aliases);
+    assert!(told.contains("the file holds more than 16 MiB"), "{told}");
+    let told = problems(&format!("a: 1.{}", "0".repeat(2000)));
+    assert!(told.contains("a number has more than 1024"), "{told}");
+    let variables = format!("remote_write: '{}'", "$(LONG)".repeat(100_000));
+    let long = |_: &str| Some("x".repeat(1 << 20));
+    let told = lines(&parse("f.yml", &variables, &long).unwrap_err());
+    assert!(told.contains("the values of variables take more"), "{told}");
+}
+
+#[test]
+fn regexes_are_bounded_together() {
+    let rules = |count: usize, regex: &str| {
+        let rule = |number| {
+            format!("      - {{action: keep, source_labels: [job], regex: '{regex}{number}'}}\n")
+        };
+        let rules: String = (0..count).map(rule).collect();
+        format!("remote_write:\n  - url: http://a/b\n    write_relabel_configs:\n{rules}")
+    };
+    // Each is fine alone, and so are a few.
+    assert!(read(&rules(20, "[^a]{1000}")).is_ok());
+    assert!(read(&rules(4000, "a")).is_ok());
+    let told = problems(&rules(20_000, "[^a]{1000}"));
+    let message = "the regexes of the file up to this one take more than 128 MiB when compiled";
+    let (place, rest) = told.split_once(": ").unwrap();
+    assert_eq!(rest, format!("{message}\n"));
+    assert_eq!(place, "f.yml:132:53");
+}
+
+#[test]
+fn mistakes_without_end_are_told_soon() {
+    let many = |what: &dyn Fn(usize) -> String| (0..40_000).map(what).collect::<String>();
+    let route = "remote_write:\n  - url: http://a/b\n";
+    let header = |number| format!("      k{number}: \"\\n\"\n");
+    let texts = [
+        many(&|number| format!("key{number}: x\n")),
+        format!("{route}    headers:\n{}", many(&header)),
+        format!("{route}    name: {}", "$(NOPE)".repeat(500_000)),
+        format!(
+            "a: &a {{{}}}\nb: {{<<: *a}}",
+            many(&|number| format!("k{number}: x, "))
+        ),
+        format!(
+            "remote_write:\n{}",
+            "  - {url: http://a/b, name: a}\n".repeat(10_000)
+        ),
+    ];
+    for text in texts {
+        let told = problems(&text);
+        assert!(told.lines().count() <= 10, "{told}");
+    }
 }
 
 #[test]

@@ -260,10 +260,10 @@ fn a_file_without_end_is_refused() {
         }
         let told = load_web(&path).map(|file| file.settings.to_string());
         let told = told.expect_err("it is too long").to_string();
-        assert!(told.contains("longer than 16 MiB"), "{told}");
+        assert!(told.contains("longer than 4 MiB"), "{told}");
         let told = crate::config::load(&path)
             .expect_err("it is too long")
             .to_string();
-        assert!(told.contains("longer than 16 MiB"), "{told}");
+        assert!(told.contains("longer than 4 MiB"), "{told}");
     }
 }
