@@ -21,6 +21,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use thiserror::Error;
+use tokio::task::spawn_blocking;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -295,11 +296,14 @@ impl Inner {
     async fn try_reload(&self) -> Result<Config, ReloadError> {
         let file = self.options.config_file.clone();
         let _others_wait = self.commands.lock().await;
+        // A large file takes seconds: away from the reactor, and while the fleet is free.
+        let load = move || config::load(&file);
+        let loaded = spawn_blocking(load).await;
+        let config = loaded.expect("reading a configuration does not panic")?;
         let mut fleet = self.fleet.lock().await;
         if self.stopping.is_cancelled() {
             return Err(ReloadError::Stopping);
         }
-        let config = config::load(&file)?;
         let mut scraper = self.scraper.lock().await;
         let jobs = scraper.prepare(&config.scrape, self.options.directory())?;
         let router = fleet.apply(&config).await?;
