@@ -275,6 +275,18 @@ impl VerdictTable {
         &self.verdicts[index]
     }
 
+    /// The hash of a key in the young half, the old one, and that of the verdicts.
+    #[cfg(test)]
+    pub(super) fn hashes(&self, key: &[u8]) -> [u64; 3] {
+        use std::hash::BuildHasher as _;
+        let hashers = [
+            self.young.hasher(),
+            self.old.hasher(),
+            self.interned.hasher(),
+        ];
+        hashers.map(|hasher| hasher.hash_one(key))
+    }
+
     /// Takes what happened since the last call.
     pub(super) fn take_activity(&mut self) -> Activity {
         std::mem::take(&mut self.activity)

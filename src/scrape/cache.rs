@@ -17,12 +17,12 @@ mod index;
 use std::borrow::Cow;
 
 use hashbrown::{HashMap, HashSet};
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use self::index::{Index, keep_common, sort};
 use super::blocks::{Block, Blocks, Encoded};
 use super::encode::Kind;
 use super::families::Said;
+use super::hashes::Spelling;
 
 /// How many more entries than at the last success are kept while scrapes fail.
 const SPARE_ENTRIES: usize = 1000;
@@ -95,16 +95,6 @@ pub(super) struct Slot(usize);
 pub(super) enum Occurrence {
     First,
     Again,
-}
-
-/// A spelling of a series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Spelling(u128);
-
-impl Spelling {
-    pub(super) fn of(exposed: &[u8]) -> Self {
-        Self(xxh3_128(exposed))
-    }
 }
 
 impl Cache {
@@ -391,9 +381,4 @@ pub(super) enum Success {
 pub(super) enum Told {
     Yes,
     No,
-}
-
-/// The hash by which the labels of a series are known.
-pub(super) fn hash_labels(encoded: &[u8]) -> u64 {
-    xxh3_64(encoded)
 }

@@ -6,11 +6,12 @@
 use std::sync::Arc;
 
 use super::blocks::Encoded;
-use super::cache::{Cache, Known, Occurrence, Slot, Spelling, Success, hash_labels};
+use super::cache::{Cache, Known, Occurrence, Slot, Success};
 use super::encode::{Kind, Outbound, convert_histogram};
 use super::error::ScrapeError;
 use super::families::Listener;
 use super::fetch::Fetched;
+use super::hashes::{Spelling, hash_labels};
 use super::label::label;
 use super::report;
 use super::turn::{Context, Counts, Taken};

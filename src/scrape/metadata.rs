@@ -9,8 +9,8 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use prost::Message as _;
 use tokio::time::Instant;
-use xxhash_rust::xxh3::Xxh3;
 
+use super::hashes::hasher;
 use crate::exposition::MetricType;
 use crate::remote_write::generated::prometheus::MetricMetadata;
 use crate::remote_write::generated::prometheus::metric_metadata::MetricType as WireType;
@@ -95,8 +95,9 @@ impl Family {
         message.encode_raw(buffer);
     }
 
-    fn hash(&self) -> u64 {
-        let mut hash = Xxh3::new();
+    /// With a seed: what one target says must not be taken for what another says.
+    pub(super) fn hash(&self) -> u64 {
+        let mut hash = hasher();
         for text in [
             self.metric_type.as_str(),
             &self.metric,

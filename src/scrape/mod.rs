@@ -44,6 +44,7 @@ mod encode;
 mod error;
 mod families;
 mod fetch;
+mod hashes;
 mod intake;
 mod job;
 mod label;

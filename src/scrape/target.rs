@@ -14,6 +14,7 @@ use url::Url;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::config::JobConfig;
+use super::hashes::hasher;
 use crate::discovery::{Labels, TargetGroup};
 use crate::model::{Label, LabelSet};
 use crate::relabel::{Outcome, Rules, Scratch};
@@ -43,6 +44,8 @@ pub(super) struct Target {
     pub(super) timeout: Duration,
     /// Of all labels and the URL. Targets with the same one are one target.
     pub(super) hash: u64,
+    /// Of the same, but the same in every process: when its turns are.
+    turn: u64,
     /// Of `labels`. Targets with the same one have the same series.
     pub(super) labels_hash: u64,
 }
@@ -147,11 +150,12 @@ fn build(
     }
     let url = url(&set, &job.params);
     let text = url.as_ref().map_or_else(String::as_str, Url::as_str);
-    let hash = hash_labels(set.iter(), text);
+    let hash = hash_labels(hasher(), set.iter(), text);
+    let turn = hash_labels(Xxh3::new(), set.iter(), text);
     let public = set
         .iter()
         .filter(|label| !label.name.starts_with(RESERVED_PREFIX));
-    let labels_hash = hash_labels(public.clone(), "");
+    let labels_hash = hash_labels(hasher(), public.clone(), "");
     let labels = public
         .map(|label| (label.name.to_owned(), label.value.to_owned()))
         .collect();
@@ -163,6 +167,7 @@ fn build(
         interval,
         timeout,
         hash,
+        turn,
         labels_hash,
     }))
 }
@@ -222,8 +227,7 @@ fn url(set: &LabelSet<'_>, params: &BTreeMap<String, Vec<String>>) -> Result<Url
     Ok(url)
 }
 
-fn hash_labels<'l>(labels: impl Iterator<Item = Label<'l>>, text: &str) -> u64 {
-    let mut hash = Xxh3::new();
+fn hash_labels<'l>(mut hash: Xxh3, labels: impl Iterator<Item = Label<'l>>, text: &str) -> u64 {
     let mut write = |text: &str| {
         hash.update(text.as_bytes());
         // No UTF-8 text holds this byte, so that neighbours cannot be mistaken.
@@ -243,7 +247,7 @@ impl Target {
     pub(super) fn offset(&self, since_epoch: Duration) -> Duration {
         let interval = self.interval.as_nanos();
         let into = since_epoch.as_nanos() % interval;
-        let turn = u128::from(self.hash) % interval;
+        let turn = u128::from(self.turn) % interval;
         let wait = (interval + turn - into) % interval;
         Duration::from_nanos(u64::try_from(wait).unwrap_or_default())
     }
