@@ -1,4 +1,11 @@
 //! Bodies that are not what they say, or more than one wants.
+//!
+//! `PROMRELAY_LABEL_SETS` says how many distinct label sets are written; two million without it.
+//! The command of the long run:
+//!
+//! ```console
+//! PROMRELAY_LABEL_SETS=10000000 tests/run --test interop label_sets -- --nocapture
+//! ```
 
 use std::time::Duration;
 
@@ -7,12 +14,13 @@ use axum::body::{Body, Bytes};
 use futures_util::{StreamExt as _, stream};
 use promrelay::http::Server;
 use promrelay::remote_write::generated::prometheus::{Label, Sample, TimeSeries};
+use tokio::time::Instant;
 
 use super::Arena;
 use crate::neighbour::compress;
 use crate::process::eventually;
 
-/// Distinct label sets that are written, in requests of [`SERIES`] each.
+/// Distinct label sets that are written at the least, in requests of [`SERIES`] each.
 const LABEL_SETS: usize = 2_000_000;
 const SERIES: usize = 10_000;
 
@@ -34,7 +42,7 @@ fn snappy(raw: &[u8]) -> Vec<u8> {
 
 impl Arena {
     /// Posts a body as remote write, and returns the status.
-    async fn post(&self, body: Vec<u8>) -> u16 {
+    pub(super) async fn post(&self, body: Vec<u8>) -> u16 {
         let client = reqwest::Client::builder()
             .no_proxy()
             .local_address(std::net::IpAddr::from([127, 0, 66, 1]))
@@ -131,10 +139,15 @@ fn label_sets(from: usize) -> Vec<u8> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn label_sets_without_end() {
+    let sets = std::env::var("PROMRELAY_LABEL_SETS").map_or(LABEL_SETS, |sets| {
+        sets.parse().expect("PROMRELAY_LABEL_SETS is a number")
+    });
+    assert!(sets >= LABEL_SETS, "the bounds below are for more");
     let arena = Arena::start("", &[]).await;
     // One request and what it takes, to compare with.
     assert_eq!(arena.post(label_sets(0)).await, 204);
-    let posts = (1..LABEL_SETS / SERIES).map(|request| {
+    let start = Instant::now();
+    let posts = (1..sets / SERIES).map(|request| {
         let body = tokio::task::spawn_blocking(move || label_sets(request * SERIES));
         let arena = &arena;
         async move { arena.post(body.await.expect("a body")).await }
@@ -144,10 +157,15 @@ async fn label_sets_without_end() {
     let misses = arena
         .metric("promrelay_verdict_lookups_total", "miss")
         .await;
-    assert!(misses >= LABEL_SETS as f64, "{misses}");
+    let took = start.elapsed();
+    assert!(misses >= sets as f64, "{misses}");
     assert!(arena.metric("promrelay_verdict_evictions_total", "").await > 1e6);
     let peak = arena.peak_mib();
+    eprintln!("{sets} label sets: {took:?}, {peak} MiB");
     assert!(peak < 400, "{peak} MiB");
+    // A tenth of what a processor that does nothing else takes.
+    let least = Duration::from_micros(20) * u32::try_from(sets).expect("less than 4 billion");
+    assert!(took < least, "{took:?}");
     arena.end("label sets without end").await;
 }
 

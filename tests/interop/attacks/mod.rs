@@ -5,6 +5,7 @@
 
 mod bodies;
 mod connections;
+mod files;
 mod forms;
 
 use std::net::{Ipv4Addr, SocketAddr};
