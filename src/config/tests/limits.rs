@@ -64,53 +64,26 @@ fn many_values_are_too_many() {
 
 #[test]
 fn deep_nesting_is_refused() {
-    let deep = "[".repeat(1 << 20);
-    let maps = "{a: ".repeat(1 << 18);
-    let dashes = "- ".repeat(1 << 19);
-    // What stands before the brackets closes nothing, and hides nothing, however it looks.
-    let texts = [
-        format!("remote_write: {deep}{}", "]".repeat(1 << 20)),
-        format!("remote_write: {maps}"),
-        format!("remote_write:\n{dashes}x"),
+    let nested = |depth| format!("remote_write: {}{}", "[".repeat(depth), "]".repeat(depth));
+    let told = problems(&nested(500));
+    assert!(told.contains("recursion limit"), "{told}");
+    // What the library would read for minutes.
+    for text in [
+        nested(1 << 20).replace("[]", "[\n]"),
+        format!("remote_write: {}", "{a: ".repeat(1 << 18)),
+        format!("remote_write:\n{}x", "- ".repeat(1 << 19)),
         format!("remote_write:\n{}x", "? ".repeat(1 << 19)),
-        "[ ']', \"]\\\"]\", # ]\n".repeat(1 << 16),
-        format!("a: '''\n ]'\nb: {deep}"),
-        format!("a: \"\\\"\\\n'\"\nb: {deep}"),
-        format!("a: x\n  [ '\nb: {deep}"),
-        format!("a: x#'\nb: {deep}"),
-        format!("a: # '\nb: {deep}"),
-        format!("a: |\n  '\n\n \nb: {deep}"),
-        format!("- |2-\n  '\n \n-\n  {deep}"),
-        format!("a: >+ # '\n\n  \"\n   '\nb: {deep}"),
-        format!("a: |\nb: '|'\nc: {deep}"),
-        format!("a: &x '|'\nb: [*x, {deep}"),
-        format!("a: !' x\nb: {deep}"),
-        format!("a: !<x[']> x\nb: {deep}"),
-        format!("[!a,{deep}"),
-        format!("a\n---\n'b'\n...\n%YAML 1.1 # '\n---\n{deep}"),
-        format!("a: b:c'\nd: {deep}"),
-        format!("{{a: b'c, d: {deep}"),
-        format!("a: |\u{2028}  '\u{2028}b: {deep}"),
-    ];
-    for text in texts {
+    ] {
         let told = problems(&text);
-        let start = text.get(..40).unwrap_or_default();
-        assert!(told.contains("nest more than 128 deep"), "{start}: {told}");
+        assert!(told.contains("nest more than 128 deep"), "{told}");
     }
 }
 
 #[test]
 fn brackets_in_texts_do_not_nest() {
-    let brackets = "      [{[{ ' [\n".repeat(300);
-    let open = "[".repeat(300);
-    for text in [
-        format!("a: |\n{brackets}\nb: 1"),
-        format!("a: >2\n{brackets}\nb: 1"),
-        format!("a: x\n{brackets}\nb: 1"),
-        format!("- - a: |-\n{brackets}"),
-        format!("a: '{open}'\nb: \"{open}\\\"{open}\"\n# {open}\nc: x{open}"),
-        "a: [{b: [c]}, [d]]\n".repeat(300),
-    ] {
+    let rule = "  - {action: drop, regex: '[^[]{2}x{1,3}[{]|[[]'}\n".repeat(3000);
+    let list = "      - [{a: [b]}, [c]]\n".repeat(3000);
+    for text in [rule, list, format!("a: '{}'", "[".repeat(9000))] {
         assert!(nesting::check(&text).is_ok(), "{text}");
     }
 }
@@ -121,13 +94,6 @@ fn texts_do_not_grow_by_aliases_or_variables() {
     let aliases = format!("a: &a '{long}'\nb: [{}]", "*a, ".repeat(100_000));
     let told = problems(&aliases);
     assert!(told.contains("the file holds more than 16 MiB"), "{told}");
-    // A number that is written longer than it is read.
-    let digits = "0".repeat(1000);
-    let aliases = format!("a: &a 1.{digits}\nb: [{}]", "*a, ".repeat(100_000));
-    let told = problems(&aliases);
-    assert!(told.contains("the file holds more than 16 MiB"), "{told}");
-    let told = problems(&format!("a: 1.{}", "0".repeat(2000)));
-    assert!(told.contains("a number has more than 1024"), "{told}");
     let variables = format!("remote_write: '{}'", "$(LONG)".repeat(100_000));
     let long = |_: &str| Some("x".repeat(1 << 20));
     let told = lines(&parse("f.yml", &variables, &long).unwrap_err());
