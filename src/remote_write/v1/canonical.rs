@@ -35,8 +35,8 @@ pub(super) fn read_canonical<'a>(
     let (before, spans) = (&labels.message[..labels.end], &mut labels.spans);
     let known = spans.len();
     let name_of = |label: &LabelSpan| &message[label.name.clone()];
-    // Before the label `index`: the end of the labels in front of it, here and in the series before,
-    // and how far UTF-8 is checked.
+    // Of the label `index`: where those in front of it end, here and in the series before, and how
+    // far UTF-8 is checked.
     let (mut index, mut end, mut end_before, mut checked) = (0, 0, 0, 0);
     loop {
         if index < known {
