@@ -18,7 +18,6 @@ use super::wire::{
 };
 use crate::model::Label;
 
-mod canonical;
 mod labels;
 mod split;
 
@@ -256,8 +255,8 @@ impl<'a> Series<'a> {
         index: usize,
     ) -> Result<(), DecodeError> {
         (self.raw, self.message) = (raw, message);
-        let read = reader.read_canonical(&mut self.labels, message);
-        let canonical = read.and_then(|end| {
+        self.labels.start(message);
+        let canonical = reader.read_canonical(&mut self.labels).and_then(|end| {
             let counted = count_payload(&message[end..])?;
             Some((end, counted))
         });

@@ -123,17 +123,15 @@ impl Decider {
         Self { reads, routes }
     }
 
-    /// The deciding labels' values, each behind its length, in the order of their names. `places`
-    /// are where they stood in the series before, which mostly has the same labels.
+    /// The deciding labels' values, each behind its length, in the order of their names.
     #[inline]
-    fn key(&self, labels: &Labels<'_>, places: &mut [usize], key: &mut Vec<u8>) {
+    fn key(&self, labels: &Labels<'_>, key: &mut Vec<u8>) {
         key.clear();
         let mut from = 0;
-        for ((name, external), place) in self.reads.iter().zip(places) {
-            let value = match labels.find(name.as_bytes(), *place, from) {
-                Some((value, at)) => {
-                    *place = at;
-                    from = at + 1;
+        for (name, external) in &self.reads {
+            let value = match labels.find(name.as_bytes(), from) {
+                Some((value, after)) => {
+                    from = after;
                     value
                 }
                 None => external.as_bytes(),
@@ -187,8 +185,6 @@ pub(super) struct VerdictTable {
     verdicts: Vec<Verdict>,
     interned: HashMap<Box<[Decision]>, VerdictId>,
     key: Vec<u8>,
-    /// Where the labels that decide stood in the series before.
-    places: Vec<usize>,
     /// The key and verdict of the series before: in real payloads most series repeat its name.
     last: (Vec<u8>, Option<VerdictId>),
     scratch: Scratch,
@@ -217,7 +213,6 @@ pub(super) struct Size {
 impl VerdictTable {
     pub(super) fn new(decider: Arc<Decider>, bounds: VerdictConfig) -> Self {
         Self {
-            places: vec![0; decider.reads.len()],
             decider,
             bounds,
             young: HashMap::new(),
@@ -249,8 +244,7 @@ impl VerdictTable {
     /// The verdict on a series with these labels, sorted by name.
     #[inline]
     pub(super) fn look_up(&mut self, labels: &Labels<'_>) -> VerdictId {
-        let places = &mut self.places;
-        self.decider.key(labels, places, &mut self.key);
+        self.decider.key(labels, &mut self.key);
         if let (last, Some(id)) = &self.last
             && *last == self.key
         {

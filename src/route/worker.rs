@@ -317,7 +317,7 @@ fn leave_out(tally: &mut Tally, route: &Route, index: usize, series: &Series<'_>
 
 /// The metric's name; empty if the series has none.
 fn name_of<'l>(labels: &Labels<'l>) -> &'l str {
-    let name = labels.find(METRIC_NAME.as_bytes(), 0, 0);
+    let name = labels.find(METRIC_NAME.as_bytes(), 0);
     name.and_then(|(name, _)| str::from_utf8(name).ok())
         .unwrap_or_default()
 }

@@ -1,12 +1,13 @@
 //! Reading the labels of one series, checked: valid UTF-8, a name in each, no name twice.
 //!
 //! Nearly every series stands as the specification wants it: labels in front, sorted, none empty.
-//! [`read_canonical`](super::canonical::read_canonical) takes those in one go; whatever is
-//! otherwise, or wrong, goes label by label through [`LabelReader::push`] and
-//! [`LabelReader::finish`], which say what it is.
+//! [`LabelReader::read_canonical`] takes those in one go; whatever is otherwise, or wrong, goes
+//! label by label through [`LabelReader::push`] and [`LabelReader::finish`], which say what it is.
 //!
-//! No label becomes a `str` before it is asked for: most series are dropped or forwarded for two of
-//! their labels.
+//! UTF-8 is checked once for all labels of a series that stand together: the tags and lengths
+//! between them are ASCII, so the whole stretch is valid if the labels are (with lengths of 128 or
+//! more it may not be; such a label is checked alone). No label becomes a `str` before it is asked
+//! for: most series are dropped or forwarded for two of their labels.
 
 use std::fmt::Write as _;
 use std::ops::Range;
@@ -14,13 +15,16 @@ use std::ops::Range;
 use simdutf8::basic::from_utf8;
 use thiserror::Error;
 
-use super::canonical::read_canonical;
 use super::{LABEL_NAME, LABEL_VALUE};
 use crate::model::Label;
-use crate::remote_write::wire::{Fields, Value, WireError};
+use crate::remote_write::wire::{Fields, Value, WireError, read_varint};
 
 /// How much of a series is shown in an error, in bytes.
 const DESCRIPTION_LIMIT_BYTES: usize = 256;
+/// The tags of `TimeSeries.labels`, `Label.name` and `Label.value`.
+const LABEL_TAG: u8 = 0x0a;
+const NAME_TAG: u8 = 0x0a;
+const VALUE_TAG: u8 = 0x12;
 
 /// Bounds on the labels of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,88 +81,67 @@ pub enum InvalidLabels {
 }
 
 /// Where something stands in the series' message.
-pub(super) type Span = Range<usize>;
+type Span = Range<usize>;
 
 /// Where a label stands.
 #[derive(Clone, Debug, Default)]
-pub(super) struct LabelSpan {
-    pub(super) name: Span,
-    pub(super) value: Span,
-}
-
-impl LabelSpan {
-    /// What stood so far from `from` stands as far from `to`.
-    #[inline]
-    pub(super) fn shift(&mut self, from: usize, to: usize) {
-        for place in [&mut self.name, &mut self.value] {
-            *place = place.start - from + to..place.end - from + to;
-        }
-    }
+struct LabelSpan {
+    name: Span,
+    value: Span,
 }
 
 /// The labels of one series: sorted by name, each name once, no empty value.
 #[derive(Debug, Default)]
 pub struct Labels<'a> {
-    pub(super) message: &'a [u8],
+    message: &'a [u8],
+    /// The front of the message with all labels in it, if that is valid UTF-8 as a whole.
+    text: &'a str,
     /// At most as many as the limit allows; those beyond it are only counted.
-    pub(super) spans: Vec<LabelSpan>,
-    /// Where the last one ends in the message.
-    pub(super) end: usize,
-    /// Whether they stand there in front, one after the other, as [`Self::spans`] has them.
-    pub(super) is_canonical: bool,
+    spans: Vec<LabelSpan>,
 }
 
 impl<'a> Labels<'a> {
     /// The labels in order of their names.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Label<'a>> + Clone {
-        let text = self.text();
-        self.spans.iter().map(move |LabelSpan { name, value }| {
-            // What is here was found valid, so it is never replaced by nothing.
-            let read = |span| self.checked(text, span).unwrap_or_default();
-            Label {
-                name: read(name),
-                value: read(value),
-            }
+        self.spans.iter().map(|LabelSpan { name, value }| Label {
+            name: self.read(name),
+            value: self.read(value),
         })
     }
 
-    /// The value of the label `name`, and its place among the labels. It is looked for at the place
-    /// `hint` first, and from the place `from` on if it is not there.
+    /// The value of the label `name`, looked for from the label `from` on, and the place after it.
     #[inline]
     #[must_use]
-    pub fn find(&self, name: &[u8], hint: usize, from: usize) -> Option<(&'a [u8], usize)> {
+    pub fn find(&self, name: &[u8], from: usize) -> Option<(&'a [u8], usize)> {
         let is_it = |label: &LabelSpan| self.bytes(&label.name) == name;
-        let at = match self.spans.get(hint) {
-            Some(label) if is_it(label) => hint,
-            _ => from + self.spans.get(from..)?.iter().position(is_it)?,
-        };
-        Some((self.bytes(&self.spans[at].value), at))
+        let at = from + self.spans.get(from..)?.iter().position(is_it)?;
+        Some((self.bytes(&self.spans[at].value), at + 1))
     }
 
     /// Begins the series with this message.
     pub(super) fn start(&mut self, message: &'a [u8]) {
         self.message = message;
+        self.text = "";
         self.spans.clear();
-        self.end = 0;
-        self.is_canonical = false;
     }
 
     #[inline]
-    pub(super) fn bytes(&self, span: &Span) -> &'a [u8] {
+    fn bytes(&self, span: &Span) -> &'a [u8] {
         &self.message[span.clone()]
     }
 
-    /// The front of the message with all labels in it, if that is valid UTF-8 as a whole.
-    fn text(&self) -> &'a str {
-        from_utf8(&self.message[..self.end]).unwrap_or_default()
+    #[inline]
+    fn read(&self, span: &Span) -> &'a str {
+        // What is here was found valid, so it is never replaced by nothing.
+        self.checked(span).unwrap_or_default()
     }
 
     #[inline]
-    fn checked(&self, text: &'a str, span: &Span) -> Result<&'a str, InvalidLabels> {
+    fn checked(&self, span: &Span) -> Result<&'a str, InvalidLabels> {
         // A span of a valid whole can still be invalid alone: its ends may lie within a character
         // that a length byte completes. `get` answers None for that.
-        if let Some(text) = text.get(span.clone()) {
+        if let Some(text) = self.text.get(span.clone()) {
             return Ok(text);
         }
         from_utf8(self.bytes(span)).map_err(|_why| InvalidLabels::NotUtf8)
@@ -177,14 +160,42 @@ impl LabelReader {
         Self { limits, count: 0 }
     }
 
-    /// See [`read_canonical`].
+    /// Reads the labels of a series that is encoded as the specification wants it, and answers
+    /// where they end. `None` if anything about them is otherwise, or wrong.
     #[inline]
-    pub(super) fn read_canonical<'a>(
-        &self,
-        labels: &mut Labels<'a>,
-        message: &'a [u8],
-    ) -> Option<usize> {
-        read_canonical(labels, message, &self.limits)
+    pub(super) fn read_canonical(&self, labels: &mut Labels<'_>) -> Option<usize> {
+        let message = labels.message;
+        let (mut end, mut unchecked) = (0, 0);
+        let mut last: &[u8] = &[];
+        while message.get(end) == Some(&LABEL_TAG) {
+            let front = short_label(message, end).or_else(|| long_label(message, end))?;
+            let (name, value) = (labels.bytes(&front.name), labels.bytes(&front.value));
+            let is_expected = self.allow(name, value) && is_after(name, last);
+            if !is_expected || labels.spans.len() == self.limits.labels_per_series {
+                return None;
+            }
+            if front.value.end - end >= 0x80 {
+                // Its lengths may be no ASCII.
+                from_utf8(&message[unchecked..end]).ok()?;
+                from_utf8(name).and(from_utf8(value)).ok()?;
+                unchecked = front.value.end;
+            }
+            last = name;
+            end = front.value.end;
+            labels.spans.push(front);
+        }
+        let text = from_utf8(&message[unchecked..end]).ok()?;
+        if unchecked == 0 {
+            labels.text = text;
+        }
+        (end > 0).then_some(end)
+    }
+
+    /// Whether a label is within the limits and not empty.
+    #[inline]
+    fn allow(&self, name: &[u8], value: &[u8]) -> bool {
+        (1..=self.limits.label_name_bytes).contains(&name.len())
+            && (1..=self.limits.label_value_bytes).contains(&value.len())
     }
 
     /// Begins a series whose labels are pushed one by one.
@@ -237,12 +248,11 @@ impl LabelReader {
         if count > limit {
             return Err(InvalidLabels::TooMany { count, limit });
         }
-        labels.end = labels_end;
-        let text = labels.text();
+        labels.text = from_utf8(&labels.message[..labels_end]).unwrap_or_default();
         let mut canonical = true;
         let mut last = "";
         for LabelSpan { name, value } in &labels.spans {
-            let (name, value) = (labels.checked(text, name)?, labels.checked(text, value)?);
+            let (name, value) = (labels.checked(name)?, labels.checked(value)?);
             self.check(Label { name, value })?;
             canonical &= !value.is_empty() && last < name;
             last = name;
@@ -254,8 +264,8 @@ impl LabelReader {
             labels.spans.sort_unstable_by_key(name);
             let mut pairs = labels.spans.windows(2);
             if let Some(pair) = pairs.find(|pair| name(&pair[0]) == name(&pair[1])) {
-                let twice = labels.checked(text, &pair[0].name)?;
-                return Err(InvalidLabels::Duplicate(twice.to_owned()));
+                let twice = labels.read(&pair[0].name).to_owned();
+                return Err(InvalidLabels::Duplicate(twice));
             }
         }
         if labels.spans.is_empty() {
@@ -317,4 +327,48 @@ impl Labels<'_> {
         }
         description + "}"
     }
+}
+
+/// Whether a name comes after the one before it. Mostly their first bytes tell, and names are too
+/// short for a comparison of whole blocks to gain anything.
+#[inline]
+fn is_after(name: &[u8], last: &[u8]) -> bool {
+    last.iter().lt(name)
+}
+
+/// The label at `at` if its lengths take one byte each, as nearly all do.
+#[inline]
+fn short_label(message: &[u8], at: usize) -> Option<LabelSpan> {
+    let [LABEL_TAG, length, rest @ ..] = message.get(at..)? else {
+        return None;
+    };
+    let [NAME_TAG, name_length, rest @ ..] = rest.get(..usize::from(*length))? else {
+        return None;
+    };
+    let [VALUE_TAG, value_length, value @ ..] = rest.get(usize::from(*name_length)..)? else {
+        return None;
+    };
+    let is_short = *length < 0x80 && usize::from(*value_length) == value.len();
+    let name = at + 4..at + 4 + usize::from(*name_length);
+    let value = name.end + 2..at + 2 + usize::from(*length);
+    is_short.then_some(LabelSpan { name, value })
+}
+
+/// The label at `at` whatever its lengths.
+fn long_label(message: &[u8], at: usize) -> Option<LabelSpan> {
+    let label = field_at(message, at, LABEL_TAG)?;
+    let name = field_at(message, label.start, NAME_TAG)?;
+    let value = field_at(message, name.end, VALUE_TAG)?;
+    (value.end == label.end).then_some(LabelSpan { name, value })
+}
+
+/// The bytes of the length-delimited field at `at`, if it has this tag.
+fn field_at(message: &[u8], at: usize, tag: u8) -> Option<Span> {
+    let [found, rest @ ..] = message.get(at..)? else {
+        return None;
+    };
+    let (length, taken) = read_varint(rest).ok()?;
+    let start = at + 1 + taken;
+    let end = start.checked_add(usize::try_from(length).ok()?)?;
+    (*found == tag && end <= message.len()).then_some(start..end)
 }
