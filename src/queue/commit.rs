@@ -95,7 +95,7 @@ impl Writer {
                 left.is_zero()
             };
             let at_once = state.pending.is_large() || state.phase != Phase::Open;
-            if let Some(patience) = state.patience()
+            if let Some(patience) = state.pending.patience
                 && (at_once || is_due(*self.pending_since.get_or_insert(now) + patience))
             {
                 self.pending_since = None;
@@ -133,7 +133,6 @@ impl Writer {
 
     fn write_group(&mut self, mut group: Group) {
         let mut appends = std::mem::take(&mut group.appends);
-        let count = appends.len();
         let (mut byte, mut record) = (0, 0);
         while !appends.is_empty() {
             if let Some(error) = self.refusal() {
@@ -153,11 +152,7 @@ impl Writer {
                 Err(failure) => self.fail(failure),
             }
         }
-        let mut state = self.shared.lock();
-        state.writing_bytes = 0;
-        let waited = count + state.pending.appends.len();
-        state.crowd.saw(waited);
-        drop(state);
+        self.shared.lock().writing_bytes = 0;
         group.appends = appends;
         group.clear();
         self.spare = group;

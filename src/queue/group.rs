@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use super::crowd::WAIT_FOR_COMPANY;
+use super::AppendError;
 use super::format::RecordHeader;
 use super::state::State;
-use super::{AppendError, Durability};
 
 /// Memory that a queue keeps for its next group.
 const SPARE_BYTES: usize = 1 << 20;
@@ -67,17 +66,6 @@ impl State {
     pub(super) fn unwritten_position(&self) -> u64 {
         let pending = self.pending.records.first();
         pending.map_or(self.progress.next_position, |record| record.position)
-    }
-
-    /// How long the pending group may wait for more, from when the writer sees it; `None` while it
-    /// is empty.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        let patience = self.pending.patience?;
-        let is_synced = self.options.durability == Durability::Fsync;
-        if is_synced && self.pending.appends.len() < self.crowd.enough() {
-            return Some(patience.max(WAIT_FOR_COMPANY));
-        }
-        Some(patience)
     }
 
     /// These records will not become durable.

@@ -145,7 +145,7 @@ impl Queue {
         );
         let (waiter, outcome) = oneshot::channel();
         let mut state = shared.lock();
-        let patience_before = state.patience();
+        let least_before = state.pending.patience;
         if state.phase == Phase::Stopped {
             drop(waiter);
             for (header, _) in &encoded {
@@ -157,7 +157,7 @@ impl Queue {
             state.append(shared.salt, &encoded, patience, waiter);
         }
         state.reserved_bytes = state.reserved_bytes.saturating_sub(reservation.bytes);
-        let is_news = state.patience() != patience_before || state.pending.is_large();
+        let is_news = state.pending.patience != least_before || state.pending.is_large();
         drop(state);
         reservation.forget();
         if is_news {

@@ -26,9 +26,8 @@
 //! [`Queue::append`] copies records into the *pending group*, under a short lock. Each queue has
 //! one thread that writes: it takes the whole group, writes it with one `write`, syncs with one
 //! `fdatasync`, answers everybody who waits for the group, and takes what has come meanwhile. A
-//! group in which nobody is in a hurry ([`Queue::append_within`]) waits for more of its kind, and
-//! where many append at the same time most of them are waited for, for 4 ms at the most. A thread
-//! and not a job on the runtime's pool, so that a disk that hangs holds up neither other
+//! group in which nobody is in a hurry ([`Queue::append_within`]) waits for more of its kind. A
+//! thread and not a job on the runtime's pool, so that a disk that hangs holds up neither other
 //! blocking work nor another queue, and a queue needs no runtime to be written; a parked thread
 //! costs a few KiB. The same thread cuts segments, deletes consumed ones and saves progress.
 //!
@@ -101,7 +100,6 @@ use bytes::Bytes;
 
 mod active;
 mod commit;
-mod crowd;
 mod delivery;
 mod disk;
 mod error;

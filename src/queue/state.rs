@@ -7,7 +7,6 @@ use std::io;
 
 use tokio::sync::oneshot;
 
-use super::crowd::Crowd;
 use super::delivery::Delivered;
 use super::format::{RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES};
 use super::group::Group;
@@ -86,8 +85,6 @@ pub(super) struct State {
     pub options: Options,
     /// What was appended and not taken by the writer yet.
     pub pending: Group,
-    /// How many of these there are at a time.
-    pub crowd: Crowd,
     /// Bytes that the writer has taken and not made durable yet.
     pub writing_bytes: u64,
     /// Bytes that were reserved and not appended yet.
