@@ -89,7 +89,7 @@ fn join(problems: &[Problem]) -> String {
 /// Reads the file at `path`, with variables from the process's environment.
 ///
 /// # Errors
-/// If it cannot be read or has mistakes; then it says all of them.
+/// If it cannot be read or has mistakes; then it says which, up to 50.
 pub fn load(path: &Path) -> Result<Config, LoadError> {
     let (name, text) = read(path)?;
     let environment = |variable: &str| std::env::var(variable).ok();

@@ -23,7 +23,7 @@ pub struct WebFile {
 /// process's environment.
 ///
 /// # Errors
-/// If it cannot be read or has mistakes; then it says all of them.
+/// If it cannot be read or has mistakes; then it says which, up to 50.
 pub fn load_web(path: &Path) -> Result<WebFile, LoadError> {
     let (name, text) = read(path)?;
     let base = path.parent().unwrap_or(Path::new(""));

@@ -191,7 +191,7 @@ impl ParseError {
 
     fn too_large() -> Self {
         Self {
-            reason: format!("expression too large: over {PATTERN_BYTES} bytes long"),
+            reason: "expression too large: it is too long, or has too many classes".to_owned(),
         }
     }
 

@@ -81,7 +81,8 @@ pub(super) async fn handle(
     }
     Ok(response.map(|body| Answer {
         body,
-        _held: (in_hand, turn),
+        _in_hand: in_hand,
+        turn,
     }))
 }
 
@@ -195,10 +196,13 @@ impl HttpBody for Watched {
     }
 }
 
-/// An answer's body, with what its request holds until all of it was taken.
+/// An answer's body, with what its request holds.
 pub(super) struct Answer {
     body: Body,
-    _held: (InHand, Option<Turn>),
+    /// Until all of the answer was taken.
+    _in_hand: InHand,
+    /// Until all of it is there: over HTTP/2 a client can leave it untaken on each of its streams.
+    turn: Option<Turn>,
 }
 
 impl HttpBody for Answer {
@@ -209,7 +213,12 @@ impl HttpBody for Answer {
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.get_mut().body).poll_frame(context)
+        let this = self.get_mut();
+        let frame = ready!(Pin::new(&mut this.body).poll_frame(context));
+        if frame.is_none() || this.body.is_end_stream() {
+            this.turn = None;
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -218,5 +227,30 @@ impl HttpBody for Answer {
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::super::activity::Activity;
+    use super::super::turns::Turns;
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_that_nobody_takes_holds_no_turn() {
+        let (turns, activity) = (Turns::new(1), Activity::new());
+        let peer = IpAddr::from(Ipv4Addr::LOCALHOST);
+        let mut answer = Answer {
+            body: Body::from("words"),
+            _in_hand: activity.begin(),
+            turn: turns.take(peer).await,
+        };
+        assert!(answer.turn.is_some());
+        let frame = std::future::poll_fn(|context| Pin::new(&mut answer).poll_frame(context));
+        assert!(frame.await.is_some());
+        assert!(turns.take(peer).await.is_some(), "it is free again");
+        drop(answer);
     }
 }
