@@ -3,7 +3,8 @@
 //! The YAML library refuses what nests more than 128 deep, but only once it has read all of it, and
 //! for each token it looks at everything that is open: a few MiB of `[` take it minutes, and of
 //! `- ` gigabytes. No file that anybody means comes near these bounds, whatever brackets its texts
-//! hold.
+//! hold. It is a glance and no proof: brackets that close in a comment hide as many that do not,
+//! and whoever writes the file could do worse.
 
 use super::yaml::{Place, SyntaxError};
 

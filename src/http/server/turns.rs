@@ -44,6 +44,8 @@ struct State {
     waiting: HashMap<IpAddr, BTreeMap<u64, oneshot::Sender<Turn>>>,
     /// Requests whose bodies are arriving, from the first on.
     arriving: BTreeMap<u64, Body>,
+    /// Bodies that were told to give their turn up, and have not gone yet.
+    giving_up: usize,
     next: u64,
 }
 
@@ -74,6 +76,7 @@ impl Turns {
             held: HashMap::new(),
             waiting: HashMap::new(),
             arriving: BTreeMap::new(),
+            giving_up: 0,
             next: 0,
         })))
     }
@@ -122,12 +125,16 @@ impl Turns {
         Arriving(Arc::clone(self), number)
     }
 
-    /// Has a slow body give its turn up.
+    /// Has a slow body give its turn up, unless a turn is on its way to everybody who waits.
     fn hurry(&self) {
         let mut state = self.state();
+        if state.giving_up >= state.waiting_in_all() {
+            return;
+        }
         let slow = state.slowest();
         if let Some(body) = slow.and_then(|number| state.arriving.remove(&number)) {
             body.give_up.cancel();
+            state.giving_up += 1;
         }
     }
 
@@ -180,6 +187,10 @@ impl State {
         self.held.get(&peer).copied().unwrap_or_default()
     }
 
+    fn waiting_in_all(&self) -> usize {
+        self.waiting.values().map(BTreeMap::len).sum()
+    }
+
     /// Of the slow bodies the oldest one of the peer that has the most turns.
     fn slowest(&self) -> Option<u64> {
         // They are in the order in which they began.
@@ -192,8 +203,7 @@ impl State {
     /// Whether one more of `peer` may wait. If it may only instead of another, that one waits no
     /// longer.
     fn has_room(&mut self, peer: IpAddr) -> bool {
-        let in_all: usize = self.waiting.values().map(BTreeMap::len).sum();
-        if in_all < self.waiting_max {
+        if self.waiting_in_all() < self.waiting_max {
             return true;
         }
         let of_this = self.waiting.get(&peer).map_or(0, BTreeMap::len);
@@ -244,7 +254,10 @@ impl Drop for Waiting<'_> {
 
 impl Drop for Arriving {
     fn drop(&mut self) {
-        self.0.state().arriving.remove(&self.1);
+        let mut state = self.0.state();
+        if state.arriving.remove(&self.1).is_none() {
+            state.giving_up -= 1;
+        }
     }
 }
 

@@ -235,6 +235,12 @@ impl Running {
         assert_eq!(written.status(), StatusCode::NO_CONTENT);
     }
 
+    pub(super) fn assert_log_is_clean(&self) {
+        let log = self.log();
+        assert!(!log.contains(&self.token), "the log tells the token");
+        assert_clean("the log", &log);
+    }
+
     pub(super) fn log(&self) -> String {
         fs::read_to_string(self.directory.path().join("log")).unwrap()
     }
@@ -289,9 +295,7 @@ async fn no_secret_is_printed_or_served_while_all_goes_wrong() {
     for at in 0..CLIENTS.len() {
         queue(&["show", &format!("r{at}"), "--parked"]);
     }
-    let log = relay.log();
-    assert!(!log.contains(&relay.token), "the log tells the token");
-    assert_clean("the log", &log);
+    relay.assert_log_is_clean();
 }
 
 /// Files with one mistake each, at or near a canary.

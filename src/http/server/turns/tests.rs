@@ -31,9 +31,13 @@ async fn a_slow_body_gives_its_turn_to_who_comes() {
         turns.take(GREEDY).await.unwrap(),
     );
     let arriving = turns.arriving(GREEDY, slow.clone());
-    turns.hurry();
+    let mut early = Box::pin(turns.take(OTHER));
+    assert!(poll_once(early.as_mut()).await.is_pending());
     assert!(!slow.is_cancelled(), "it has just begun");
+    drop(early);
     age(&turns);
+    turns.hurry();
+    assert!(!slow.is_cancelled(), "nobody waits");
     let giving_up = async {
         slow.cancelled().await;
         drop((arriving, first));
@@ -61,20 +65,26 @@ async fn of_slow_bodies_those_of_who_has_the_most_turns_give_way() {
         let given_up = bodies.iter().map(|(give_up, _, _)| give_up.is_cancelled());
         given_up.collect::<Vec<_>>()
     };
-    turns.hurry();
-    assert_eq!(
-        given_up(&bodies),
-        [false, true, false],
-        "not the oldest of all"
-    );
-    // It is on its way; as long as it has not gone, the other one of that peer is next.
-    turns.hurry();
-    assert_eq!(given_up(&bodies), [false, true, true]);
+    let mut waiting = Vec::new();
+    for expected in [[false, true, false], [false, true, true]] {
+        let mut request = Box::pin(turns.take(OTHER));
+        assert!(poll_once(request.as_mut()).await.is_pending());
+        waiting.push(request);
+        assert_eq!(given_up(&bodies), expected, "not the oldest of all");
+        // One turn is on its way for each of them.
+        turns.hurry();
+        assert_eq!(given_up(&bodies), expected, "no more than wait");
+    }
     drop(bodies.split_off(1));
-    turns.hurry();
+    let turns_of_others = futures_util::future::join_all(waiting).await;
+    assert!(turns_of_others.iter().all(Option::is_some));
+    let mut third = Box::pin(turns.take(GREEDY));
+    assert!(poll_once(third.as_mut()).await.is_pending());
     assert_eq!(given_up(&bodies), [true], "who is slow alone, too");
+    drop((third, turns_of_others));
     drop(bodies);
     assert_eq!(turns.state().free, 3);
+    assert_eq!(turns.state().giving_up, 0);
     assert!(turns.state().held.is_empty() && turns.state().arriving.is_empty());
 }
 
