@@ -13,16 +13,17 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 use tracing::error;
 
-use super::metrics::{QueueMetrics, Taken};
+use super::member::{Member, Recruit};
+use super::metrics::{JournalMetrics, QueueMetrics, Taken};
 use super::orphans::Orphans;
 use crate::config::Config;
 use crate::http::client::BuildError;
-use crate::queue;
-use crate::relabel::{RuleConfig, Rules};
+use crate::queue::Journal;
+use crate::relabel::Rules;
 use crate::remote_write::v1::Limits;
 use crate::route::{self, Route, Router, RouterMetrics};
 use crate::send::families::{Families, Interest};
-use crate::send::{self, Endpoint, SendMetrics, Sender};
+use crate::send::{Endpoint, SendMetrics, Sender};
 use crate::store::{Command, Contents, Listed, RouteStore, Storage, StoreError};
 use crate::telemetry::{Registry, causes};
 
@@ -56,33 +57,17 @@ pub(super) struct Fleet {
     /// Members that the configuration no longer has; see [`Fleet::retire`].
     retired: Vec<(Arc<str>, Member)>,
     orphans: Orphans,
-}
-
-#[derive(Debug)]
-struct Member {
-    store: RouteStore,
-    sender: Sender,
-    config: send::Config,
-    /// The rules and what they were seen to keep; both change together.
-    interest: (Vec<RuleConfig>, Arc<Interest>),
-}
-
-/// A member that has not begun to work.
-struct Recruit {
-    name: Arc<str>,
-    config: send::Config,
-    /// `None` if the member at work has this configuration already, and keeps its connections.
-    endpoint: Option<Endpoint>,
-    options: queue::Options,
-    parked_max_bytes: u64,
-    /// `None` if a member of this name is at work already.
-    store: Option<RouteStore>,
+    journal_metrics: JournalMetrics,
+    /// Where the queues' records become durable. The last to be dropped.
+    journal: Arc<Journal>,
 }
 
 impl Fleet {
-    pub(super) fn new(storage_path: PathBuf, registry: Registry) -> Self {
+    pub(super) fn new(storage_path: PathBuf, journal: Journal, registry: Registry) -> Self {
         Self {
             storage_path,
+            journal: Arc::new(journal),
+            journal_metrics: JournalMetrics::new(&registry),
             orphans: Orphans::new(registry.clone()),
             families: Families::new(&registry),
             registry,
@@ -219,6 +204,7 @@ impl Fleet {
 
     /// Brings the queues' gauges up to date.
     pub(super) fn refresh_metrics(&mut self) {
+        self.journal_metrics.refresh(self.journal.stats());
         for (name, member) in &self.members {
             if let Some(metrics) = self.metrics.get_mut(name) {
                 metrics.refresh(&member.store);
@@ -276,7 +262,11 @@ impl Fleet {
         } else {
             let (storage_path, name) = (self.storage_path.clone(), config.name.clone());
             let opened = options.clone();
-            let open = move || RouteStore::open(&storage_path, &name, opened, parked_max_bytes);
+            let journal = Arc::clone(&self.journal);
+            let open = move || {
+                let journal = Some(journal.as_ref());
+                RouteStore::open(&storage_path, &name, opened, parked_max_bytes, journal)
+            };
             let opened = tokio::task::spawn_blocking(open).await;
             Some(opened.expect("opening a queue does not panic")?)
         };
@@ -382,16 +372,5 @@ impl Fleet {
             Router::new(routes, external_labels, limits, families, metrics)
                 .with_verdict_bounds(config.verdicts),
         )
-    }
-}
-
-impl Member {
-    /// Stops sending and closes the queue. Answers what was closed.
-    async fn stop(self, name: Arc<str>) -> (Arc<str>, RouteStore) {
-        self.sender.stop().await;
-        if let Err(error) = self.store.queue.close().await {
-            error!(route = %name, %error, "queue did not close in order");
-        }
-        (name, self.store)
     }
 }

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use metrics::{Counter, Gauge};
 
-use crate::queue::Stats;
+use crate::queue::{JournalStats, Stats};
 use crate::send::parked::ParkedStats;
 use crate::store::{Contents, RouteStore};
 use crate::telemetry::Registry;
@@ -56,6 +56,46 @@ impl AppMetrics {
 pub(super) enum Taken {
     Purged = 3,
     Moved = 5,
+}
+
+/// What the queues' journal has done, taken from it when somebody asks.
+#[derive(Debug)]
+pub(super) struct JournalMetrics {
+    syncs: Counter,
+    written: Counter,
+    bytes: Gauge,
+    last: JournalStats,
+}
+
+impl JournalMetrics {
+    pub(super) fn new(registry: &Registry) -> Self {
+        Self {
+            syncs: registry.counter(
+                "promrelay_journal_syncs_total",
+                "Syncs of the queues' journal to disk, each for all that came meanwhile.",
+                &[],
+            ),
+            written: registry.counter(
+                "promrelay_journal_written_bytes_total",
+                "Bytes written to the queues' journal.",
+                &[],
+            ),
+            bytes: registry.gauge(
+                "promrelay_journal_bytes",
+                "Bytes that the queues' journal takes on disk.",
+                &[],
+            ),
+            last: JournalStats::default(),
+        }
+    }
+
+    pub(super) fn refresh(&mut self, stats: JournalStats) {
+        self.syncs.increment(stats.syncs - self.last.syncs);
+        let written = stats.written_bytes - self.last.written_bytes;
+        self.written.increment(written);
+        self.bytes.set(stats.disk_bytes as f64);
+        self.last = stats;
+    }
 }
 
 /// What one route's queue holds, taken from it when somebody asks.

@@ -8,6 +8,7 @@
 
 mod fleet;
 mod listeners;
+mod member;
 mod metrics;
 mod orphans;
 mod web_watch;
@@ -35,7 +36,7 @@ use self::metrics::AppMetrics;
 use crate::admin::{Admin, Relay};
 use crate::config::{self, Config, LoadError};
 use crate::http::BindError;
-use crate::queue::{DirectoryLock, LockError, lock_directory};
+use crate::queue::{DirectoryLock, Journal, LockError, OpenError, lock_directory};
 use crate::receive::{ReceiveMetrics, Receiver};
 use crate::scrape::{self, Scraper, Targets};
 use crate::store::{Command, CommandError, Listed, api};
@@ -86,6 +87,9 @@ pub enum StartError {
     /// The storage directory cannot be used.
     #[error("cannot use the storage directory")]
     Storage(#[from] LockError),
+    /// The queues' journal cannot be opened.
+    #[error("cannot open the journal of the queues")]
+    Journal(#[from] OpenError),
     /// A route cannot be set up.
     #[error("cannot set up the routes")]
     Routes(#[from] FleetError),
@@ -153,7 +157,10 @@ impl App {
         let config = config::load(&options.config_file)?;
         let files = WebFiles::load(&options.web).map_err(StartError::Web)?;
         let lock = lock_directory(&options.storage_path)?;
-        let mut fleet = Fleet::new(options.storage_path.clone(), registry.clone());
+        let path = options.storage_path.clone();
+        let journal = spawn_blocking(move || Journal::open(&path)).await;
+        let journal = journal.expect("opening the journal does not panic")?;
+        let mut fleet = Fleet::new(options.storage_path.clone(), journal, registry.clone());
         let router = fleet.apply(&config).await?;
         fleet.retire().await;
         metrics.reloaded(config.hash);

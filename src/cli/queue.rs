@@ -10,10 +10,11 @@ use std::time::{Duration, SystemTime};
 use anyhow::{Context as _, bail};
 use clap::{Arg, Args, Subcommand, ValueEnum};
 use serde_json::Value;
+use tokio::task::spawn_blocking;
 
 use super::queue_text;
 use crate::http::read_response;
-use crate::queue::{LockError, lock_directory, lock_file};
+use crate::queue::{LockError, lock_directory, lock_file, recover_journal};
 use crate::store::{Command, Filter, Storage, api};
 
 /// How long a running relay may take to carry a command out.
@@ -181,6 +182,8 @@ async fn execute(storage_path: &Path, command: Command) -> anyhow::Result<Value>
     }
     match lock_directory(storage_path) {
         Ok(_lock) => {
+            let path = storage_path.to_owned();
+            spawn_blocking(move || recover_journal(&path)).await??;
             let storage = Storage::stopped(storage_path.to_owned());
             Ok(storage.execute(command).await?)
         }

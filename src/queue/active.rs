@@ -26,18 +26,25 @@ pub(super) struct Active {
     /// Where the next record goes.
     pub end: u64,
     pub summary: Summary,
+    /// What was written ends here, and what is on the disk for sure here.
+    written_end: u64,
+    synced_end: u64,
     /// Where the file ends; what lies between are zeros.
     file_end: u64,
 }
 
 impl Active {
-    /// Starts the segment `first`. Its header becomes durable with its first records.
+    /// Starts the segment `first`. Its header becomes durable with its first records, and at once
+    /// where these are durable in the journal: it says whose they are.
     pub(super) fn create(open_log: &OpenLog, shared: &Shared, first: u64) -> io::Result<Self> {
         let salt = shared.salt;
         let path = segment::path(&shared.directory, first);
         let header = SegmentHeader { salt, first }.encode();
         let opened = (open_log)(&path).and_then(|mut file| {
             file.write_at(0, &header)?;
+            if shared.journal.is_some() {
+                file.sync()?;
+            }
             sync_directory(&shared.directory)?;
             Ok(file)
         });
@@ -68,6 +75,8 @@ impl Active {
             file,
             end,
             summary,
+            written_end: end,
+            synced_end: end,
             file_end: end,
         }
     }
@@ -83,12 +92,24 @@ impl Active {
             }
             Err(error) => return Err(Failure::Fatal("cannot write to a segment", error)),
         }
-        let written = self.end + bytes.len() as u64;
-        if written > self.file_end {
-            self.file_end = written;
+        self.written_end = self.end + bytes.len() as u64;
+        if self.written_end > self.file_end {
+            self.file_end = self.written_end;
             self.lengthen(zeros)?;
         }
         Ok(())
+    }
+
+    /// Syncs what was written. If that fails it answers how far an earlier sync has come.
+    pub(super) fn sync(&mut self) -> Result<(), (io::Error, u64)> {
+        self.file.sync().map_err(|error| (error, self.synced_end))?;
+        self.synced_end = self.written_end;
+        Ok(())
+    }
+
+    /// Whether all that was written is on the disk.
+    pub(super) fn is_synced(&self) -> bool {
+        self.synced_end == self.written_end
     }
 
     fn lengthen(&mut self, zeros: usize) -> Result<(), Failure> {

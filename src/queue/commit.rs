@@ -1,27 +1,23 @@
 //! Group commit: the thread that writes a queue's segments.
 
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::Instant;
-use tracing::warn;
 
 use super::active::{Active, Failure, segment_bytes, zeros};
-use super::disk::{OpenLog, is_full, remove_file};
+use super::disk::{OpenLog, is_full};
 use super::format::{RecordHeader, SEGMENT_HEADER_BYTES};
 use super::group::{Append, Group};
 use super::health::TRY_FULL_DISK_EVERY;
+use super::housekeeping::ProgressWaiter;
 use super::progress::Progress;
 use super::shared::Shared;
-use super::state::{Health, Phase};
-use super::{AppendError, Durability, Tally, segment};
+use super::state::{Health, Phase, State};
+use super::{Durability, Tally};
 
 const SYNC_EVERY: Duration = Duration::from_millis(100);
 const SAVE_PROGRESS_EVERY: Duration = Duration::from_secs(1);
-
-type ProgressWaiter = oneshot::Sender<io::Result<()>>;
 
 /// What the writer does next.
 enum Job {
@@ -43,11 +39,13 @@ pub(super) struct Writer {
     spare: Group,
     /// When the writer first saw the pending group.
     pending_since: Option<Instant>,
+    last_write: Instant,
     last_sync: Instant,
+    /// Whether something was written that is to be synced within [`SYNC_EVERY`].
     unsynced: bool,
-    last_save: Instant,
+    pub(super) last_save: Instant,
     /// Whether the last save of progress failed.
-    save_failed: bool,
+    pub(super) save_failed: bool,
     pub(super) last_trial: Instant,
 }
 
@@ -60,6 +58,7 @@ impl Writer {
             active,
             spare: Group::default(),
             pending_since: None,
+            last_write: now,
             last_sync: now,
             unsynced: false,
             last_save: now,
@@ -94,9 +93,13 @@ impl Writer {
                 wake = Some(wake.map_or(left, |wake| wake.min(left)));
                 left.is_zero()
             };
-            let at_once = state.pending.is_large() || state.phase != Phase::Open;
-            if let Some(patience) = state.pending.patience
-                && (at_once || is_due(*self.pending_since.get_or_insert(now) + patience))
+            // What is durable elsewhere waits for space on the disk.
+            let can_wait = state.pending.waiters == 0 && state.phase == Phase::Open;
+            let is_stuck = can_wait && state.health == Health::DiskFull;
+            let wants_sync = state.wants_sync();
+            let at_once = state.pending.is_large() || wants_sync || state.phase != Phase::Open;
+            if let Some(patience) = state.pending.patience.filter(|_| !is_stuck)
+                && (at_once || is_due(self.pending_from(&state, now) + patience))
             {
                 self.pending_since = None;
                 let group = std::mem::replace(&mut state.pending, std::mem::take(&mut self.spare));
@@ -105,6 +108,9 @@ impl Writer {
             }
             if self.unsynced && (is_due(self.last_sync + SYNC_EVERY) || state.phase != Phase::Open)
             {
+                return Job::Sync;
+            }
+            if wants_sync && state.can_sync() {
                 return Job::Sync;
             }
             if !state.consumed.is_empty() {
@@ -121,7 +127,8 @@ impl Writer {
                 state.progress_changed = false;
                 return Job::SaveProgress(state.progress.clone());
             }
-            if state.phase != Phase::Open {
+            // What is on its way through the journal is still to come.
+            if state.phase != Phase::Open && state.journaling_bytes == 0 {
                 return Job::Stop;
             }
             if state.health == Health::DiskFull && is_due(self.last_trial + TRY_FULL_DISK_EVERY) {
@@ -131,13 +138,21 @@ impl Writer {
         }
     }
 
+    /// From when on the pending group's patience counts.
+    fn pending_from(&mut self, state: &State, now: Instant) -> Instant {
+        if state.pending.waiters == 0 {
+            self.last_write
+        } else {
+            *self.pending_since.get_or_insert(now)
+        }
+    }
+
     fn write_group(&mut self, mut group: Group) {
         let mut appends = std::mem::take(&mut group.appends);
         let (mut byte, mut record) = (0, 0);
         while !appends.is_empty() {
             if let Some(error) = self.refusal() {
-                self.shared.lock().give_up(&group.records[record..]);
-                self.answer(appends.drain(..), &Err(error));
+                self.refuse(&group, (byte, record), appends.drain(..), &error);
                 break;
             }
             let written = self.write_some(&group, &appends, byte, record);
@@ -145,13 +160,18 @@ impl Writer {
                 Ok(count) => {
                     let last = &appends[count - 1];
                     let (end_byte, end_record) = (last.end_byte, last.end_record);
-                    self.publish(&group.records[record..end_record], end_byte - byte);
+                    let known = group.durable(&appends[..count], record);
+                    self.publish(&group.records[record..end_record], end_byte - byte, known);
                     (byte, record) = (end_byte, end_record);
-                    self.answer(appends.drain(..count), &Ok(()));
+                    for waiter in appends.drain(..count).filter_map(|append| append.waiter) {
+                        // Whoever appended need not wait for the answer.
+                        drop(waiter.send(Ok(())));
+                    }
                 }
                 Err(failure) => self.fail(failure),
             }
         }
+        self.last_write = Instant::now();
         self.shared.lock().writing_bytes = 0;
         group.appends = appends;
         group.clear();
@@ -193,16 +213,27 @@ impl Writer {
             .count()
             .max(1);
         let bytes = &group.buffer[byte..appends[count - 1].end_byte];
-        active.write(bytes, zeros(&options, bytes.len(), free_bytes))?;
+        // What nobody waits for is durable in the journal.
+        let is_awaited = appends[..count]
+            .iter()
+            .any(|append| append.waiter.is_some());
+        let zeros = if is_awaited {
+            zeros(&options, bytes.len(), free_bytes)
+        } else {
+            0
+        };
+        active.write(bytes, zeros)?;
         match options.durability {
-            Durability::Fsync => self.sync()?,
-            Durability::Async => self.unsynced = true,
+            Durability::Fsync if is_awaited => self.sync()?,
+            Durability::Async if is_awaited => self.unsynced = true,
+            Durability::Fsync | Durability::Async => {}
         }
         Ok(count)
     }
 
-    /// The records are durable: they count, and they can be read.
-    fn publish(&mut self, records: &[RecordHeader], bytes: usize) {
+    /// The records are durable: they count, all but the `known` ones that do already, and they can
+    /// be read.
+    fn publish(&mut self, records: &[RecordHeader], bytes: usize, known: Tally) {
         let Some(active) = &mut self.active else {
             return;
         };
@@ -219,18 +250,16 @@ impl Writer {
             }
             segment.data_end = active.end;
             segment.file_bytes = active.end;
+            state.written_through = segment.last;
         }
+        if active.is_synced() {
+            state.synced_through = state.written_through;
+        }
+        appended.remove(known);
         state.counters.appended += appended;
+        state.handed_over.remove(known);
         drop(state);
         self.shared.notify_reader();
-    }
-
-    #[expect(clippy::unused_self, reason = "reads as what the writer does")]
-    fn answer(&self, appends: impl Iterator<Item = Append>, outcome: &Result<(), AppendError>) {
-        for append in appends {
-            // Whoever appended need not wait for the answer.
-            drop(append.waiter.send(outcome.clone()));
-        }
     }
 
     /// Ends the active segment with its footer.
@@ -272,11 +301,15 @@ impl Writer {
     }
 
     fn sync(&mut self) -> Result<(), Failure> {
-        if let Some(active) = &mut self.active {
-            let synced = active.file.sync();
-            synced.map_err(|error| Failure::Fatal("cannot sync a segment", error))?;
-            self.shared.lock().counters.syncs += 1;
+        let synced = self.active.as_mut().map(Active::sync);
+        let mut state = self.shared.lock();
+        if let Some(Err((error, synced_end))) = synced {
+            state.hold_back(synced_end);
+            return Err(Failure::Fatal("cannot sync a segment", error));
         }
+        state.counters.syncs += u64::from(synced.is_some());
+        state.synced_through = state.written_through;
+        drop(state);
         self.unsynced = false;
         self.last_sync = Instant::now();
         Ok(())
@@ -299,49 +332,6 @@ impl Writer {
         {
             self.fail(failure);
         }
-    }
-
-    fn remove(&self, segments: &[u64]) {
-        for &first in segments {
-            let path = segment::path(&self.shared.directory, first);
-            if let Err(error) = remove_file(&path) {
-                warn!(segment = %path.display(), %error, "cannot delete a consumed segment");
-            }
-        }
-        // A reader that has one of them open lets it go.
-        self.shared.notify_reader();
-    }
-
-    fn save_progress(&mut self, progress: &Progress) {
-        let saved = progress.save(&self.shared.directory);
-        self.note_save(saved);
-    }
-
-    /// A save that failed is tried again with the next, a second later, so that a crash repeats
-    /// little once the disk is well; but not for ever when the queue is closed.
-    fn note_save(&mut self, saved: io::Result<()>) {
-        self.last_save = Instant::now();
-        let Err(error) = saved else {
-            self.save_failed = false;
-            return;
-        };
-        if !std::mem::replace(&mut self.save_failed, true) {
-            let directory = self.shared.directory.display();
-            warn!(%directory, %error, "cannot save what was acknowledged, will retry");
-        }
-        let mut state = self.shared.lock();
-        state.progress_changed |= state.phase == Phase::Open;
-    }
-
-    fn sync_progress(&mut self, progress: &Progress, waiters: Vec<ProgressWaiter>) {
-        let saved = progress.save_durably(&self.shared.directory);
-        for waiter in waiters {
-            let saved = saved.as_ref().copied();
-            let saved = saved.map_err(|error| io::Error::new(error.kind(), error.to_string()));
-            // Whoever waited may have gone.
-            drop(waiter.send(saved));
-        }
-        self.note_save(saved);
     }
 }
 

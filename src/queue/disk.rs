@@ -136,6 +136,11 @@ pub(super) fn free_bytes(_directory: &Path) -> Option<u64> {
     None
 }
 
+/// Cuts a file off after its first bytes.
+pub(super) fn keep_start(path: &Path, bytes: u64) -> io::Result<()> {
+    File::options().write(true).open(path)?.set_len(bytes)
+}
+
 /// Removes a file that may be gone already.
 pub(super) fn remove_file(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {

@@ -8,18 +8,19 @@ use std::thread;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::timeout;
 
+use super::append::{Append, Receipt, append_all};
 use super::commit::Writer;
 use super::disk::{OpenLog, open_log};
-use super::format::{Kind, RecordHeader, checksum};
+use super::journal::{Core, Journal};
 use super::recovery::{self, Recovery};
 use super::shared::Shared;
 use super::state::{Phase, stored_bytes};
-use super::{
-    AppendError, CloseError, OpenError, Options, Position, Reader, Record, ReserveError, Stats,
-    Tally,
-};
+use super::{CloseError, OpenError, Options, Position, Reader, Record, ReserveError, Stats, Tally};
 
+/// How long a purge waits for what is on its way to a segment.
+const WRITE_DURABLE: Duration = Duration::from_secs(1);
 /// The writer's thread calls nothing deep.
 const STACK_BYTES: usize = 256 << 10;
 
@@ -48,15 +49,29 @@ impl Queue {
     /// # Errors
     /// Files that cannot be read or written. Never for what is in them: see [`Recovery`].
     pub fn open(directory: &Path, options: Options) -> Result<(Self, Recovery), OpenError> {
-        Self::open_with(directory, options, Arc::new(open_log))
+        Self::open_with(directory, options, None, Arc::new(open_log))
+    }
+
+    /// The same, and under [`super::Durability::Fsync`] records become durable in `journal`, which
+    /// is the one of the directory above.
+    ///
+    /// # Errors
+    /// As [`Queue::open`].
+    pub fn open_journaled(
+        directory: &Path,
+        options: Options,
+        journal: &Journal,
+    ) -> Result<(Self, Recovery), OpenError> {
+        Self::open_with(directory, options, Some(journal.core()), Arc::new(open_log))
     }
 
     pub(super) fn open_with(
         directory: &Path,
         options: Options,
+        journal: Option<Arc<Core>>,
         open_log: OpenLog,
     ) -> Result<(Self, Recovery), OpenError> {
-        let recovered = recovery::open(directory, options, &open_log)?;
+        let recovered = recovery::open(directory, options, journal, &open_log)?;
         let shared = recovered.shared;
         let writer = Writer::new(Arc::clone(&shared), open_log, recovered.active);
         let writer = thread::Builder::new()
@@ -75,6 +90,10 @@ impl Queue {
         Ok((Self { handle }, recovered.recovery))
     }
 
+    pub(super) fn shared(&self) -> &Arc<Shared> {
+        &self.handle.shared
+    }
+
     /// The bytes that a record with `payload_bytes` takes, for [`Queue::reserve`].
     #[must_use]
     pub fn stored_size(payload_bytes: usize) -> u64 {
@@ -89,6 +108,9 @@ impl Queue {
     pub fn reserve(&self, bytes: u64) -> Result<Reservation, ReserveError> {
         let shared = &self.handle.shared;
         shared.refresh_free_bytes();
+        if let Some(refusal) = shared.journal_refusal() {
+            return Err(refusal);
+        }
         let mut state = shared.lock();
         let dropped_before = state.counters.dropped_full;
         let reserved = state.reserve(bytes);
@@ -126,44 +148,13 @@ impl Queue {
         records: &[Record<'_>],
         patience: Duration,
     ) -> Receipt {
-        let shared = &self.handle.shared;
-        let encoded: Vec<_> = records
-            .iter()
-            .map(|record| (header(shared.salt, record), record.bytes))
-            .collect();
-        let needed: u64 = encoded
-            .iter()
-            .map(|(header, _)| header.stored_bytes())
-            .sum();
-        assert!(
-            needed <= reservation.bytes,
-            "more is appended than was reserved"
-        );
-        assert!(
-            Arc::ptr_eq(shared, &reservation.shared),
-            "the reservation is another queue's"
-        );
-        let (waiter, outcome) = oneshot::channel();
-        let mut state = shared.lock();
-        let least_before = state.pending.patience;
-        if state.phase == Phase::Stopped {
-            drop(waiter);
-            for (header, _) in &encoded {
-                state.counters.not_stored += header.tally();
-            }
-        } else if records.is_empty() {
-            drop(waiter.send(Ok(())));
-        } else {
-            state.append(shared.salt, &encoded, patience, waiter);
-        }
-        state.reserved_bytes = state.reserved_bytes.saturating_sub(reservation.bytes);
-        let is_news = state.pending.patience != least_before || state.pending.is_large();
-        drop(state);
-        reservation.forget();
-        if is_news {
-            shared.notify_writer();
-        }
-        Receipt { outcome }
+        let append = Append {
+            queue: self,
+            reservation,
+            records: records.to_vec(),
+        };
+        let receipt = append_all(vec![append], patience).pop();
+        receipt.expect("an append has a receipt").1
     }
 
     /// A reader of what is durable and not acknowledged, from the oldest on. It replaces the
@@ -225,6 +216,7 @@ impl Queue {
     /// # Errors
     /// If this cannot be remembered; then what was dropped may be back after a restart.
     pub async fn purge(&self) -> io::Result<Tally> {
+        self.write_what_is_durable().await;
         let (waiter, remembered) = oneshot::channel();
         let purged = {
             let mut state = self.handle.shared.lock();
@@ -238,12 +230,36 @@ impl Queue {
         remembered.await.unwrap_or_else(closed).map(|()| purged)
     }
 
+    /// Waits a moment until what has come out of the journal is in a segment.
+    async fn write_what_is_durable(&self) {
+        let shared = &self.handle.shared;
+        let mut changes = shared.changes();
+        let through = shared.lock().handed_through;
+        shared.ask_for_sync(through);
+        let written = async {
+            while shared.lock().written_through < through {
+                if changes.changed().await.is_err() {
+                    return;
+                }
+            }
+        };
+        // In vain where the disk is full or has failed.
+        drop(timeout(WRITE_DURABLE, written).await);
+    }
+
     /// The queue in numbers.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let shared = &self.handle.shared;
         shared.refresh_free_bytes();
-        shared.lock().stats()
+        let refusal = shared.journal_refusal();
+        let mut stats = shared.lock().stats();
+        match refusal {
+            Some(ReserveError::Failed { reason }) => drop(stats.failed.get_or_insert(reason)),
+            Some(_) => stats.disk_full = true,
+            None => {}
+        }
+        stats
     }
 
     /// The options in force.
@@ -316,9 +332,17 @@ impl Reservation {
         self.bytes
     }
 
-    /// The room has been given back.
-    fn forget(mut self) {
-        self.bytes = 0;
+    /// Answers how much was reserved in `queue`, for whoever gives it back now.
+    ///
+    /// # Panics
+    /// If that is less than `needed`, or in another queue.
+    pub(super) fn spend(mut self, queue: &Arc<Shared>, needed: u64) -> u64 {
+        assert!(needed <= self.bytes, "more is appended than was reserved");
+        assert!(
+            Arc::ptr_eq(queue, &self.shared),
+            "the reservation is another queue's"
+        );
+        std::mem::take(&mut self.bytes)
     }
 }
 
@@ -328,37 +352,5 @@ impl Drop for Reservation {
             let mut state = self.shared.lock();
             state.reserved_bytes = state.reserved_bytes.saturating_sub(self.bytes);
         }
-    }
-}
-
-/// The promise of [`Queue::append`].
-#[derive(Debug)]
-pub struct Receipt {
-    outcome: oneshot::Receiver<Result<(), AppendError>>,
-}
-
-impl Receipt {
-    /// Waits until the records are durable. Dropping it changes nothing for them.
-    ///
-    /// # Errors
-    /// Why they are not. Most likely they are gone then; after a failed sync and a restart they
-    /// may be found after all.
-    pub async fn durable(self) -> Result<(), AppendError> {
-        let stopped = || AppendError::Failed {
-            reason: "the queue was closed".to_owned(),
-        };
-        self.outcome.await.unwrap_or_else(|_closed| Err(stopped()))
-    }
-}
-
-fn header(salt: u32, record: &Record<'_>) -> RecordHeader {
-    RecordHeader {
-        kind: Kind::Data,
-        length: u32::try_from(record.bytes.len()).expect("a record is smaller than 4 GiB"),
-        position: 0,
-        appended_ms: record.appended_ms,
-        weight: record.weight,
-        stream: record.stream,
-        payload_checksum: checksum(salt, record.bytes),
     }
 }

@@ -8,13 +8,45 @@ use tracing::{error, info, warn};
 use super::AppendError;
 use super::active::Failure;
 use super::commit::Writer;
-use super::state::Health;
+use super::group::{Append, Group, WRITE_WITHIN};
+use super::state::{Health, Phase};
 
 pub(super) const TRY_FULL_DISK_EVERY: Duration = Duration::from_secs(1);
 /// A trial write to a disk that was full.
 const TRIAL_BYTES: usize = 256 << 10;
 
 impl Writer {
+    /// Ends appends of a group, from `byte` and `record` on, that cannot be written. Those that are
+    /// durable in the journal wait for space if it is that, and otherwise for a restart.
+    pub(super) fn refuse(
+        &self,
+        group: &Group,
+        (mut byte, mut record): (usize, usize),
+        appends: impl Iterator<Item = Append>,
+        error: &AppendError,
+    ) {
+        let mut kept = Group::default();
+        let mut state = self.shared.lock();
+        let is_kept = *error == AppendError::DiskFull && state.phase == Phase::Open;
+        for append in appends {
+            let bytes = &group.buffer[byte..append.end_byte];
+            let records = &group.records[record..append.end_record];
+            (byte, record) = (append.end_byte, append.end_record);
+            match append.waiter {
+                Some(waiter) => {
+                    state.give_up(records);
+                    // Whoever appended need not wait for the answer.
+                    drop(waiter.send(Err(error.clone())));
+                }
+                None if is_kept => kept.extend(bytes, records, WRITE_WITHIN, None),
+                None => {}
+            }
+        }
+        if !kept.appends.is_empty() {
+            state.put_back(kept);
+        }
+    }
+
     /// Why nothing can be written now.
     pub(super) fn refusal(&self) -> Option<AppendError> {
         match &self.shared.lock().health {

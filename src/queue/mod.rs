@@ -26,6 +26,8 @@
 //! [`Queue::append`] copies records into the *pending group*, under a short lock. Each queue has
 //! one thread that writes: it takes the whole group, writes it with one `write`, syncs with one
 //! `fdatasync`, answers everybody who waits for the group, and takes what has come meanwhile. A
+//! queue with a [journal](Journal) is told what is durable already, and writes it unsynced: one
+//! sync does for all queues of a directory. A
 //! group in which nobody is in a hurry ([`Queue::append_within`]) waits for more of its kind. A
 //! thread and not a job on the runtime's pool, so that a disk that hangs holds up neither other
 //! blocking work nor another queue, and a queue needs no runtime to be written; a parked thread
@@ -87,6 +89,8 @@
 //! - *Any other failed write, any failed sync*: poisoned, [`ReserveError::Failed`] until it is
 //!   opened again. A sync is never repeated, since the second may succeed without having written
 //!   what the first lost. Reading goes on.
+//! - *Either of these behind a journal*: what it holds waits there for space, or for a restart;
+//!   after a failed sync nothing is read that no earlier sync has seen to.
 //! - *A failed read*: tried five times, a second apart; then the rest of the segment counts as
 //!   damaged.
 //! - *A failed save of progress*: logged and tried again every second. A purge, which waits for
@@ -99,6 +103,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 mod active;
+mod append;
 mod commit;
 mod delivery;
 mod disk;
@@ -107,7 +112,9 @@ mod format;
 mod group;
 mod handle;
 mod health;
+mod housekeeping;
 mod inspect;
+mod journal;
 mod lock;
 mod name;
 mod progress;
@@ -122,10 +129,12 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
+pub use append::{Append, Receipt, append_all};
 pub use disk::{make_directory, write_durably};
 pub use error::{AppendError, CloseError, LockError, OpenError, ReserveError};
-pub use handle::{Queue, Receipt, Reservation};
+pub use handle::{Queue, Reservation};
 pub use inspect::{Inspect, Inspected, delete, inspect};
+pub use journal::{Journal, JournalStats, recover as recover_journal};
 pub use lock::{DirectoryLock, lock_directory, lock_file};
 pub use name::{MAX_REVERSIBLE_BYTES, directory_name, route_name};
 pub use reader::Reader;

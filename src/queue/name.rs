@@ -9,7 +9,7 @@ pub const MAX_REVERSIBLE_BYTES: usize = 80;
 const PREFIX_BYTES: usize = 60;
 
 /// Files that lie where the queues' directories do: the lock, and what leads to a running relay.
-const FILES_BESIDE: [&str; 3] = ["lock", "api", "api.new"];
+const FILES_BESIDE: [&str; 4] = ["lock", "api", "api.new", "journal"];
 
 /// The name of the directory that belongs to the route `route`.
 ///

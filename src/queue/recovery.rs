@@ -10,6 +10,7 @@ use tracing::warn;
 use super::active::Active;
 use super::disk::{OpenLog, is_full, make_directory, remove_file, sync_directory};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader, Summary};
+use super::journal::Core;
 use super::progress::Progress;
 use super::resync::{find_record, set_aside, set_aside_segment};
 use super::segment::{self, Bounds, SegmentFile, Stop, Verify};
@@ -53,6 +54,7 @@ struct Loaded {
 pub(super) fn open(
     directory: &Path,
     options: Options,
+    journal: Option<Arc<Core>>,
     open_log: &OpenLog,
 ) -> Result<Recovered, OpenError> {
     let failed = |action| {
@@ -93,7 +95,10 @@ pub(super) fn open(
     state.counters.corrupt_regions = recovery.corrupt_regions;
     state.counters.corrupt_bytes = recovery.corrupt_bytes;
     let first = state.progress.next_position;
-    let shared = Arc::new(Shared::new(directory.to_owned(), salt, state));
+    // All that is there is synced before anything is written.
+    state.written_through = first - 1;
+    state.synced_through = first - 1;
+    let shared = Arc::new(Shared::new(directory.to_owned(), salt, journal, state));
     let active = match last {
         Some(last) => resume(&shared, open_log, last).map(Some),
         None => create(&shared, open_log, first),
@@ -335,7 +340,7 @@ impl Opening<'_> {
 }
 
 /// Writes a damaged header again, so that the segment can be read when no other tells the salt.
-fn repair_header(directory: &Path, header: SegmentHeader) -> io::Result<()> {
+pub(super) fn repair_header(directory: &Path, header: SegmentHeader) -> io::Result<()> {
     let path = segment::path(directory, header.first);
     warn!(segment = %path.display(), "wrote the damaged header of a segment again");
     let mut file = File::options().write(true).open(path)?;

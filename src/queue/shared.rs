@@ -2,14 +2,17 @@
 
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::disk::free_bytes;
-use super::state::{Phase, State};
+use super::format::RecordHeader;
+use super::journal::Core;
+use super::state::{Health, Phase, State};
+use super::{Durability, ReserveError};
 
 /// How long the volume's free space is believed.
 const FREE_BYTES_VALID: Duration = Duration::from_secs(1);
@@ -17,7 +20,11 @@ const FREE_BYTES_VALID: Duration = Duration::from_secs(1);
 /// What the handles, the writer and the reader share.
 pub(super) struct Shared {
     pub directory: PathBuf,
+    /// The name of the directory, by which the journal knows the queue.
+    pub name: String,
     pub salt: u32,
+    /// Where records become durable first, if they do.
+    pub journal: Option<Arc<Core>>,
     state: Mutex<State>,
     /// The writer waits for it.
     work: Condvar,
@@ -27,10 +34,18 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(directory: PathBuf, salt: u32, state: State) -> Self {
+    pub(super) fn new(
+        directory: PathBuf,
+        salt: u32,
+        journal: Option<Arc<Core>>,
+        state: State,
+    ) -> Self {
+        let name = directory.file_name().unwrap_or_default();
         Self {
+            name: name.to_string_lossy().into_owned(),
             directory,
             salt,
+            journal,
             state: Mutex::new(state),
             work: Condvar::new(),
             changes: watch::Sender::new(0),
@@ -72,6 +87,54 @@ impl Shared {
 
     pub(super) fn changes(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
+    }
+
+    /// Why the journal takes nothing, if records have to go through it and it does not.
+    pub(super) fn journal_refusal(&self) -> Option<ReserveError> {
+        let journal = self.journal.as_ref()?;
+        let is_durable = self.lock().options.durability == Durability::Fsync;
+        is_durable.then(|| journal.refusal()).flatten()
+    }
+
+    /// Takes records that are durable in the journal, to write them to a segment.
+    pub(super) fn take_over(&self, bytes: &[u8], records: &[RecordHeader]) {
+        let mut state = self.lock();
+        let is_news = state.take_over(bytes, records);
+        drop(state);
+        if is_news {
+            self.notify_writer();
+        }
+    }
+
+    /// These records did not become durable in the journal.
+    pub(super) fn give_up_journaling(&self, records: &[RecordHeader]) {
+        let mut state = self.lock();
+        state.end_journaling(records);
+        state.give_up(records);
+        let is_closing = state.phase != Phase::Open;
+        drop(state);
+        if is_closing {
+            self.notify_writer();
+        }
+    }
+
+    /// Has the writer sync its segments up to the record at `position`.
+    pub(super) fn ask_for_sync(&self, position: u64) {
+        let mut state = self.lock();
+        state.sync_wanted = state.sync_wanted.max(position);
+        drop(state);
+        self.notify_writer();
+    }
+
+    /// Whether the record at `position` and all before it are synced in segments.
+    pub(super) fn has_synced(&self, position: u64) -> bool {
+        self.lock().synced_through >= position
+    }
+
+    /// Whether the writer can sync what it is asked to.
+    pub(super) fn can_sync(&self) -> bool {
+        let state = self.lock();
+        state.health == Health::Well && state.phase != Phase::Stopped
     }
 
     /// Has the writer finish and the reader end.

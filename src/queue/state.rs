@@ -89,6 +89,17 @@ pub(super) struct State {
     pub writing_bytes: u64,
     /// Bytes that were reserved and not appended yet.
     pub reserved_bytes: u64,
+    /// Bytes on their way through the journal, and the position of the first of them.
+    pub journaling_bytes: u64,
+    pub journaling_from: u64,
+    /// What has come out of the journal and is not written to a segment yet, and its last record.
+    pub handed_over: Tally,
+    pub handed_through: u64,
+    /// The last record that is written to a segment, and the last that is synced there.
+    pub written_through: u64,
+    pub synced_through: u64,
+    /// Up to here the journal wants records synced.
+    pub sync_wanted: u64,
     /// All segments in order; only the last may be unsealed.
     pub segments: VecDeque<Segment>,
     /// Names of segments that nobody needs any more.
@@ -156,6 +167,25 @@ impl State {
         Ok(())
     }
 
+    /// Whether the segments are to be synced, once all is in them that is wanted.
+    pub(super) fn wants_sync(&self) -> bool {
+        self.sync_wanted > self.synced_through || self.phase != Phase::Open
+    }
+
+    /// Whether there is something to sync. A sync that has failed is not repeated.
+    pub(super) fn can_sync(&self) -> bool {
+        let is_well = !matches!(self.health, Health::Failed(_));
+        is_well && self.written_through > self.synced_through
+    }
+
+    /// A sync has failed: nothing of the last segment is read any more that no sync before it has
+    /// seen to, because what the disk holds of it is not known.
+    pub(super) fn hold_back(&mut self, synced_end: u64) {
+        if let Some(last) = self.segments.back_mut() {
+            last.data_end = last.data_end.min(synced_end);
+        }
+    }
+
     fn make_room(&mut self, bytes: u64) -> bool {
         let needed = bytes + self.waiting_bytes();
         loop {
@@ -183,7 +213,7 @@ impl State {
     }
 
     fn waiting_bytes(&self) -> u64 {
-        self.reserved_bytes + self.pending.bytes() + self.writing_bytes
+        self.reserved_bytes + self.journaling_bytes + self.pending.bytes() + self.writing_bytes
     }
 
     fn disk_bytes(&self) -> u64 {
@@ -283,6 +313,7 @@ impl State {
 
     pub(super) fn stats(&self) -> Stats {
         let mut queued = self.withdrawn;
+        queued += self.handed_over;
         for segment in &self.segments {
             queued += segment.queued;
         }

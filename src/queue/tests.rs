@@ -12,6 +12,7 @@ mod bounds;
 mod crash;
 mod damage;
 mod disk_faults;
+mod journal;
 mod model;
 mod names;
 mod order;

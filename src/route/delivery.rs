@@ -8,7 +8,7 @@ use thiserror::Error;
 use super::metrics::Tally;
 use super::outbox;
 use super::router::Router;
-use crate::queue::{AppendError, Queue, Receipt, Record, ReserveError};
+use crate::queue::{Append, AppendError, Queue, Receipt, Record, ReserveError, append_all};
 
 /// A routed request: blocks for each concerned route. Dropping it undoes everything.
 #[derive(Debug)]
@@ -123,7 +123,7 @@ impl Delivery {
         };
         let reservations: Vec<_> = self.shares.iter().map(reserve).collect::<Result<_, _>>()?;
         let appended_ms = now_ms();
-        let receipts = self
+        let appends = self
             .shares
             .iter()
             .zip(reservations)
@@ -134,12 +134,16 @@ impl Delivery {
                     appended_ms,
                     bytes: &self.arena[record.bytes.clone()],
                 };
-                let records: Vec<_> = share.records.iter().map(record).collect();
-                let queue = &routes[share.route].queue;
-                let receipt = queue.append_within(reservation, &records, patience);
-                (share.route, receipt)
+                Append {
+                    queue: &routes[share.route].queue,
+                    reservation,
+                    records: share.records.iter().map(record).collect(),
+                }
             });
-        let receipts = receipts.collect();
+        let mut receipts = append_all(appends.collect(), patience);
+        for (index, _) in &mut receipts {
+            *index = self.shares[*index].route;
+        }
         self.router.metrics().record(&self.tally);
         Ok(receipts)
     }

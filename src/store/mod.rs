@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
-use crate::queue::{OpenError, Options, Queue, directory_name};
+use crate::queue::{Journal, OpenError, Options, Queue, directory_name};
 use crate::send::parked::Parking;
 
 pub use command::{Command, CommandError, Filter};
@@ -74,7 +74,8 @@ impl RouteStore {
         }
     }
 
-    /// Opens the store of `route` under `storage_path`, and makes it if it is not there. Blocks.
+    /// Opens the store of `route` under `storage_path`, and makes it if it is not there. What
+    /// is appended becomes durable in `journal`, if there is one. Blocks.
     ///
     /// # Errors
     /// If files cannot be read or written; never for what is in them.
@@ -83,10 +84,15 @@ impl RouteStore {
         route: &str,
         options: Options,
         parked_max_bytes: u64,
+        journal: Option<&Journal>,
     ) -> Result<Self, StoreError> {
         let directory = storage_path.join(directory_name(route));
         let route = || route.to_owned();
-        let (queue, _) = Queue::open(&directory, options).map_err(|source| StoreError::Queue {
+        let opened = match journal {
+            Some(journal) => Queue::open_journaled(&directory, options, journal),
+            None => Queue::open(&directory, options),
+        };
+        let (queue, _) = opened.map_err(|source| StoreError::Queue {
             route: route(),
             source,
         })?;

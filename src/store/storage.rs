@@ -285,7 +285,8 @@ impl Storage {
             max_bytes: u64::MAX,
             ..Options::default()
         };
-        let opened = spawn_blocking(move || RouteStore::open(&path, &route, options, u64::MAX));
+        let opened =
+            spawn_blocking(move || RouteStore::open(&path, &route, options, u64::MAX, None));
         let opened = opened.await.map_err(|_panic| CommandError::Panicked)?;
         Ok(opened?)
     }

@@ -10,23 +10,23 @@ use super::*;
 
 /// What a disk does wrong from now on.
 #[derive(Clone, Copy, Debug, Default)]
-struct Faults {
+pub(super) struct Faults {
     /// Bytes that the files may grow to.
-    space: Option<u64>,
-    write: Option<io::ErrorKind>,
-    sync: Option<io::ErrorKind>,
-    truncate: Option<io::ErrorKind>,
+    pub space: Option<u64>,
+    pub write: Option<io::ErrorKind>,
+    pub sync: Option<io::ErrorKind>,
+    pub truncate: Option<io::ErrorKind>,
 }
 
 #[derive(Clone, Debug, Default)]
-struct Disk(Arc<Mutex<Faults>>);
+pub(super) struct Disk(Arc<Mutex<Faults>>);
 
 impl Disk {
-    fn set(&self, faults: Faults) {
+    pub(super) fn set(&self, faults: Faults) {
         *self.0.lock().unwrap() = faults;
     }
 
-    fn open_log(&self) -> OpenLog {
+    pub(super) fn open_log(&self) -> OpenLog {
         let disk = self.clone();
         Arc::new(move |path| {
             let options = File::options()
@@ -81,7 +81,7 @@ impl LogFile for FaultyFile {
 }
 
 fn open_on(disk: &Disk, directory: &Path) -> Queue {
-    Queue::open_with(directory, Options::default(), disk.open_log())
+    Queue::open_with(directory, Options::default(), None, disk.open_log())
         .unwrap()
         .0
 }

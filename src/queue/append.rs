@@ -1,0 +1,134 @@
+//! Appending: to one queue, or to several whose records become durable together.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::format::{Kind, RecordHeader, checksum};
+use super::journal::{Core, Part};
+use super::state::{Phase, State};
+use super::{AppendError, Durability, Queue, Record, Reservation};
+
+/// What is appended to one queue.
+#[derive(Debug)]
+pub struct Append<'a> {
+    /// The queue.
+    pub queue: &'a Queue,
+    /// Room in it for the records.
+    pub reservation: Reservation,
+    /// The records, in order.
+    pub records: Vec<Record<'a>>,
+}
+
+/// The promise of [`Queue::append`].
+#[derive(Debug)]
+pub struct Receipt {
+    outcome: oneshot::Receiver<Result<(), AppendError>>,
+}
+
+impl Receipt {
+    /// Waits until the records are durable. Dropping it changes nothing for them.
+    ///
+    /// # Errors
+    /// Why they are not. Most likely they are gone then; after a failed sync and a restart they
+    /// may be found after all.
+    pub async fn durable(self) -> Result<(), AppendError> {
+        let stopped = || AppendError::Failed {
+            reason: "the queue was closed".to_owned(),
+        };
+        self.outcome.await.unwrap_or_else(|_closed| Err(stopped()))
+    }
+}
+
+/// Appends to several queues, in the order of calls, and gives the reservations back. They can be
+/// as late as `patience` on their way to the disk, so that one sync does for many appends.
+///
+/// Cheap and not blocking: the records are copied, and threads write them. Queues that have a
+/// journal in common have one receipt in common. Each receipt comes with the index of the first
+/// append that it is of.
+///
+/// # Panics
+/// If the records need more than was reserved, or one has 4 GiB: the caller's mistake.
+#[must_use = "nothing is durable before the receipts say so"]
+pub fn append_all(appends: Vec<Append<'_>>, patience: Duration) -> Vec<(usize, Receipt)> {
+    let mut receipts = Vec::new();
+    let mut journaled: Vec<(&Arc<Core>, usize, Vec<Part<'_>>)> = Vec::new();
+    for (index, append) in appends.into_iter().enumerate() {
+        let part = part(append);
+        let Some(journal) = &part.queue.journal else {
+            receipts.push((
+                index,
+                append_directly(&part, &mut part.queue.lock(), patience),
+            ));
+            continue;
+        };
+        let mut state = part.queue.lock();
+        // What need not be durable goes the same way as long as something before it does.
+        if state.options.durability == Durability::Async && state.journaling_bytes == 0 {
+            receipts.push((index, append_directly(&part, &mut state, patience)));
+            continue;
+        }
+        drop(state);
+        match journaled
+            .iter_mut()
+            .find(|(other, ..)| Arc::ptr_eq(other, journal))
+        {
+            Some((_, _, parts)) => parts.push(part),
+            None => journaled.push((journal, index, vec![part])),
+        }
+    }
+    for (journal, first, parts) in journaled {
+        let (waiter, outcome) = oneshot::channel();
+        journal.append(&parts, patience, waiter);
+        receipts.push((first, Receipt { outcome }));
+    }
+    receipts
+}
+
+/// Puts records into the queue's pending group.
+fn append_directly(part: &Part<'_>, state: &mut State, patience: Duration) -> Receipt {
+    let (waiter, outcome) = oneshot::channel();
+    let least_before = state.pending.patience;
+    if state.phase == Phase::Stopped {
+        drop(waiter);
+        for (header, _) in &part.records {
+            state.counters.not_stored += header.tally();
+        }
+    } else if part.records.is_empty() {
+        drop(waiter.send(Ok(())));
+    } else {
+        state.append(part.queue.salt, &part.records, patience, waiter);
+    }
+    state.reserved_bytes = state.reserved_bytes.saturating_sub(part.reserved_bytes);
+    if state.pending.patience != least_before || state.pending.is_large() {
+        part.queue.notify_writer();
+    }
+    Receipt { outcome }
+}
+
+fn part(append: Append<'_>) -> Part<'_> {
+    let queue = append.queue.shared();
+    let header = |record: &Record<'_>| RecordHeader {
+        kind: Kind::Data,
+        length: u32::try_from(record.bytes.len()).expect("a record is smaller than 4 GiB"),
+        position: 0,
+        appended_ms: record.appended_ms,
+        weight: record.weight,
+        stream: record.stream,
+        payload_checksum: checksum(queue.salt, record.bytes),
+    };
+    let records = append.records.iter();
+    let records: Vec<_> = records
+        .map(|record| (header(record), record.bytes))
+        .collect();
+    let needed: u64 = records
+        .iter()
+        .map(|(header, _)| header.stored_bytes())
+        .sum();
+    Part {
+        queue,
+        reserved_bytes: append.reservation.spend(queue, needed),
+        records,
+    }
+}

@@ -1,0 +1,83 @@
+//! What one write and one sync commit together, of all queues.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::file::{begin_block, begin_entry, end_entry};
+use super::{Part, Waiter};
+use crate::queue::format::RecordHeader;
+use crate::queue::shared::Shared;
+use crate::queue::state::State;
+
+/// Memory that is kept for the next batch.
+const SPARE_BYTES: usize = 1 << 20;
+/// From this size on nothing is gained by waiting for more.
+const LARGE_BYTES: usize = 1 << 20;
+
+/// Records that are committed together.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// A block of the journal, but for the checksums in its header.
+    pub buffer: Vec<u8>,
+    pub records: Vec<RecordHeader>,
+    pub entries: Vec<Entry>,
+    pub waiters: Vec<Waiter>,
+    /// How long it may wait for more, from when the thread sees it.
+    pub patience: Duration,
+}
+
+/// What one call appended to one queue.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub queue: Arc<Shared>,
+    /// Its records in the batch's buffer.
+    pub bytes: Range<usize>,
+    /// Their headers in the batch's records.
+    pub records: Range<usize>,
+}
+
+impl Batch {
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty() && self.waiters.is_empty()
+    }
+
+    /// Whether it is large enough to be written without waiting for more.
+    pub(super) fn is_large(&self) -> bool {
+        self.buffer.len() >= LARGE_BYTES
+    }
+
+    /// Adds what one queue appends; its records get their positions.
+    pub(super) fn add(&mut self, part: &Part<'_>, queue: &mut State) {
+        if self.buffer.is_empty() {
+            begin_block(&mut self.buffer);
+        }
+        let name = &part.queue.name;
+        let start = begin_entry(&mut self.buffer, name, part.queue.salt);
+        let first = self.records.len();
+        for &(mut header, payload) in &part.records {
+            header.position = queue.next_position();
+            header.encode_to(part.queue.salt, &mut self.buffer);
+            self.buffer.extend_from_slice(payload);
+            self.records.push(header);
+        }
+        end_entry(&mut self.buffer, name.len(), start);
+        queue.begin_journaling(&self.records[first..]);
+        self.entries.push(Entry {
+            queue: Arc::clone(part.queue),
+            bytes: start..self.buffer.len(),
+            records: first..self.records.len(),
+        });
+    }
+
+    /// Empties it and keeps a reasonable part of its memory for the next.
+    pub(super) fn clear(&mut self) {
+        self.buffer.clear();
+        self.buffer.shrink_to(SPARE_BYTES);
+        self.records.clear();
+        self.records
+            .shrink_to(SPARE_BYTES / size_of::<RecordHeader>());
+        self.entries.clear();
+        self.waiters.clear();
+    }
+}

@@ -1,0 +1,277 @@
+//! The journal: one sync for the records of many queues.
+//!
+//! A request goes to many routes, and each has a queue with a file of its own: to sync them all
+//! before the request is answered costs as many syncs as there are routes. So the records of all
+//! queues of a storage directory go first into one file, the journal, and are durable when that is
+//! synced; the queues' own segments are written right after, and synced when a journal's file is
+//! full. What the journal holds is only ever read after a crash.
+//!
+//! # Guarantees
+//! 1. What [`super::Receipt::durable`] says of a queue holds with a journal too: its records
+//!    survive a power cut, in the journal or in a segment.
+//! 2. Records come into a queue in the order of the calls that appended them, when they are
+//!    durable and never before.
+//! 3. A file of the journal is written again only when all its records are synced in the segments.
+//!    A queue that cannot write them keeps the file on the disk until a restart; other queues go on
+//!    in another.
+//! 4. The files take at most 64 MiB, or as much as one group of appends if that is larger, beside
+//!    those that are kept for a queue that has failed.
+//!
+//! # How it works
+//! [`append`](Core::append) gives records their positions and copies them into the pending batch.
+//! The journal's thread takes the whole batch, writes it with one `write`, syncs with one
+//! `fdatasync`, hands each queue its records, and answers everybody who waits. Each queue's own
+//! thread writes what it was handed in its own time, 10 ms later at most, since nobody waits for
+//! it; only then is it counted as queued and read.
+//!
+//! Files are used again from the front, so that they do not grow and no sync has to write lengths.
+//! When one is full, every queue that has records in it is asked to sync its segments.
+//!
+//! # On disk
+//! As in [`super`], integers are little-endian and `crc(x)` is started from a salt; here it is
+//! drawn at random whenever a file is begun, so that blocks of its last use are not taken for new.
+//!
+//! ```text
+//! <storage>/journal/<number>
+//!
+//! file   = header(32) block*
+//! header = "prmrelyJ" version:u16=1 0:u16 salt:u32 sequence:u64 0:u32
+//!          plain CRC-32 of the 28 bytes before:u32
+//! block  = F5 50 72 FB  crc(body):u32  bytes of the body:u64  crc(the 16 bytes before):u32  body
+//! body   = entry*
+//! entry  = bytes of the name:u16  the queue's salt:u32  bytes of the records:u64
+//!          the name of the queue's directory, the records as they stand in its segments
+//! ```
+//! The sequence grows from file to file. A file ends where no whole block follows.
+//!
+//! # After a crash
+//! [`recover`] brings back into each queue's last segment what that lacks of the records in the
+//! journal: no others can be missing, since a segment is synced before the next is begun. What has
+//! been acknowledged is left out. Then the journal's files are deleted.
+//!
+//! # When something fails
+//! - *A write finds the disk full*: the batch is refused with [`AppendError::DiskFull`], and so
+//!   is everything until a trial write, once a second, succeeds.
+//! - *Any other failed write, any failed sync*: poisoned until a restart, and with it the queues.
+//! - *A segment cannot be written or synced after its records were journaled*: they are there
+//!   after a restart. A queue whose disk was full goes on by itself when it is no more.
+//! - *A block is damaged*: skipped to the next whole one and logged, on recovery.
+//! - *A queue's directory is gone, or another queue is in it*: its records are left out.
+//! - *Recovery finds the disk full*: it fails, nothing is deleted, and the next one tries again.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+mod active;
+mod batch;
+mod file;
+mod redo;
+mod writer;
+
+use batch::Batch;
+use writer::Writer;
+
+use super::disk::{OpenLog, make_directory, open_log};
+use super::format::RecordHeader;
+use super::shared::Shared;
+use super::state::{Health, Phase};
+use super::{AppendError, OpenError, ReserveError};
+
+/// The directory of the journal beside the queues'.
+pub(super) const DIRECTORY: &str = "journal";
+
+/// The thread calls nothing deep.
+const STACK_BYTES: usize = 256 << 10;
+
+/// The journal of a storage directory, with the thread that writes it.
+///
+/// It ends when this is dropped: what was appended is written, and queues that go on without it
+/// refuse everything.
+#[derive(Debug)]
+pub struct Journal {
+    core: Arc<Core>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// A journal in numbers. Counters count since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JournalStats {
+    /// Syncs of its files.
+    pub syncs: u64,
+    /// Bytes written to them.
+    pub written_bytes: u64,
+    /// Bytes of its files.
+    pub disk_bytes: u64,
+}
+
+/// What the queues and the thread share.
+#[derive(Debug)]
+pub(super) struct Core {
+    state: Mutex<State>,
+    /// The thread waits for it.
+    work: Condvar,
+    /// Whether the health is [`Health::Well`], for those that only look.
+    is_well: AtomicBool,
+}
+
+/// Everything that the lock of the journal protects. The lock of a queue is taken under it.
+#[derive(Debug, Default)]
+struct State {
+    pending: Batch,
+    health: Health,
+    phase: Phase,
+    stats: JournalStats,
+}
+
+/// What one queue appends.
+pub(super) struct Part<'a> {
+    pub queue: &'a Arc<Shared>,
+    pub reserved_bytes: u64,
+    pub records: Vec<(RecordHeader, &'a [u8])>,
+}
+
+/// Who hears how an append ended.
+pub(super) type Waiter = oneshot::Sender<Result<(), AppendError>>;
+
+impl Journal {
+    /// Recovers what a crash left (see [`recover`]) and begins anew. The caller holds the
+    /// directory's lock, and no queue in it is open. Blocks.
+    ///
+    /// # Errors
+    /// Files that cannot be read or written. Never for what is in them.
+    pub fn open(storage_path: &Path) -> Result<Self, OpenError> {
+        Self::open_with(storage_path, Arc::new(open_log))
+    }
+
+    pub(super) fn open_with(storage_path: &Path, open_log: OpenLog) -> Result<Self, OpenError> {
+        let sequence = redo::recover(storage_path)?;
+        let directory = storage_path.join(DIRECTORY);
+        let failed = |action| {
+            let path = directory.clone();
+            move |source| OpenError {
+                action,
+                path,
+                source,
+            }
+        };
+        make_directory(&directory).map_err(failed("make"))?;
+        let core = Arc::new(Core {
+            state: Mutex::default(),
+            work: Condvar::new(),
+            is_well: AtomicBool::new(true),
+        });
+        let writer = Writer::new(Arc::clone(&core), directory.clone(), open_log, sequence);
+        let thread = thread::Builder::new()
+            .name("journal".to_owned())
+            .stack_size(STACK_BYTES)
+            .spawn(move || writer.run())
+            .map_err(failed("start the thread of"))?;
+        Ok(Self {
+            core,
+            thread: Some(thread),
+        })
+    }
+
+    /// The journal in numbers.
+    #[must_use]
+    pub fn stats(&self) -> JournalStats {
+        self.core.lock().stats
+    }
+
+    pub(super) fn core(&self) -> Arc<Core> {
+        Arc::clone(&self.core)
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        let mut state = self.core.lock();
+        if state.phase == Phase::Open {
+            state.phase = Phase::Closing;
+        }
+        drop(state);
+        self.core.work.notify_one();
+        if let Some(thread) = self.thread.take() {
+            // If it panicked, the panic was reported where it happened.
+            drop(thread.join());
+        }
+    }
+}
+
+/// Brings what a journal holds back into the queues, after a crash. The caller holds the
+/// directory's lock, and no queue in it is open. Blocks.
+///
+/// # Errors
+/// Files that cannot be read or written. Never for what is in them.
+pub fn recover(storage_path: &Path) -> Result<(), OpenError> {
+    redo::recover(storage_path).map(drop)
+}
+
+impl Core {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // It is changed in small steps that do not panic.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Appends records of several queues at once. `waiter` hears when all of them are durable;
+    /// that is as late as `patience` on the way to the disk.
+    pub(super) fn append(&self, parts: &[Part<'_>], patience: Duration, waiter: Waiter) {
+        let mut state = self.lock();
+        let is_stopped = state.phase == Phase::Stopped;
+        let mut is_closed = is_stopped;
+        let was_empty = state.pending.is_empty();
+        let was_patient = state.pending.patience > patience;
+        for part in parts {
+            let mut queue = part.queue.lock();
+            queue.reserved_bytes = queue.reserved_bytes.saturating_sub(part.reserved_bytes);
+            if is_stopped || queue.phase == Phase::Stopped {
+                for (header, _) in &part.records {
+                    queue.counters.not_stored += header.tally();
+                }
+                is_closed = true;
+            } else if !part.records.is_empty() {
+                state.pending.add(part, &mut queue);
+            }
+        }
+        // Who has something in a queue that is closed hears so by the end of the channel.
+        if !is_closed {
+            state.pending.waiters.push(waiter);
+        }
+        state.pending.patience = if was_empty {
+            patience
+        } else {
+            state.pending.patience.min(patience)
+        };
+        let is_news = was_empty || was_patient || state.pending.is_large();
+        drop(state);
+        if is_news {
+            self.work.notify_one();
+        }
+    }
+
+    fn set_health(&self, health: Health) {
+        let mut state = self.lock();
+        let is_well = health == Health::Well;
+        state.health = health;
+        self.is_well.store(is_well, Ordering::Relaxed);
+    }
+
+    /// Why nothing can be appended, if it cannot.
+    pub(super) fn refusal(&self) -> Option<ReserveError> {
+        if self.is_well.load(Ordering::Relaxed) {
+            return None;
+        }
+        match &self.lock().health {
+            Health::Well => None,
+            Health::DiskFull => Some(ReserveError::DiskFull),
+            Health::Failed(reason) => Some(ReserveError::Failed {
+                reason: reason.clone(),
+            }),
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! Disks that fail under the journal, or under the segments behind it.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::super::disk::{OpenLog, open_log};
+use super::super::disk_faults::Faults;
+use super::*;
+
+#[tokio::test]
+async fn a_journal_that_cannot_be_synced_refuses_for_all_until_it_is_opened_again() {
+    let storage = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let pair = Pair::open_on(storage.path(), &disk, &Disk::default());
+    pair.append(0..5, 30).await;
+    disk.set(Faults {
+        sync: Some(io::ErrorKind::Other),
+        ..Faults::default()
+    });
+    let receipt = pair.submit(5, 30).remove(0);
+    assert!(matches!(
+        receipt.durable().await,
+        Err(AppendError::Failed { .. })
+    ));
+    disk.set(Faults::default());
+    for queue in &pair.queues {
+        let refused = submit(queue, 0, 6, 30).unwrap_err().to_string();
+        assert!(refused.contains("cannot sync the journal"), "{refused}");
+        assert!(queue.stats().failed.is_some());
+        assert_eq!(queue.stats().not_stored.records, 1);
+        let found = ids(&read_through(&mut queue.reader(), 4).await);
+        assert_eq!(found, [0, 1, 2, 3, 4], "reading goes on");
+    }
+    pair.close().await;
+    // What was refused may be there after all.
+    let pair = Pair::open(storage.path());
+    pair.append(7..8, 30).await;
+    for queue in &pair.queues {
+        let found = ids(&read_through(&mut queue.reader(), 7).await);
+        assert_eq!(found[..5], [0, 1, 2, 3, 4]);
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_under_the_journal_refuses_and_resumes_by_itself() {
+    let storage = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let pair = Pair::open_on(storage.path(), &disk, &Disk::default());
+    pair.append(0..2, 30).await;
+    disk.set(Faults {
+        space: Some(100),
+        ..Faults::default()
+    });
+    let receipt = pair.submit(50, 30).remove(0);
+    assert_eq!(receipt.durable().await, Err(AppendError::DiskFull));
+    let refused = submit(&pair.queues[0], 0, 51, 30).unwrap_err();
+    assert_eq!(refused, ReserveError::DiskFull);
+    assert!(pair.queues[1].stats().disk_full);
+    disk.set(Faults::default());
+    eventually("it resumes", || !pair.queues[0].stats().disk_full).await;
+    pair.append(2..5, 30).await;
+    pair.expect(0..4, 4).await;
+    pair.close().await;
+}
+
+#[tokio::test]
+async fn what_a_full_disk_keeps_from_the_segments_waits_for_space_or_a_restart() {
+    let storage = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let pair = Pair::open_on(storage.path(), &Disk::default(), &disk);
+    pair.append(0..3, 30).await;
+    eventually("they are written", || {
+        pair.queues[1].stats().queued.records == 3
+    })
+    .await;
+    disk.set(Faults {
+        space: Some(32 + 3 * 78),
+        ..Faults::default()
+    });
+    pair.append(3..4, 30).await;
+    eventually("the queues find out", || {
+        pair.queues.iter().all(|queue| queue.stats().disk_full)
+    })
+    .await;
+    let refused = submit(&pair.queues[0], 0, 50, 30).unwrap_err();
+    assert_eq!(refused, ReserveError::DiskFull);
+    let crashed = crash(storage.path(), |bytes| bytes);
+    {
+        let pair = Pair::open(crashed.path());
+        pair.append(4..6, 30).await;
+        pair.expect(0..5, 5).await;
+    }
+    disk.set(Faults::default());
+    eventually("it resumes", || {
+        pair.queues.iter().all(|queue| !queue.stats().disk_full)
+    })
+    .await;
+    pair.append(4..6, 30).await;
+    pair.expect(0..5, 5).await;
+    pair.close().await;
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_synced_leaves_its_records_in_the_journal() {
+    let storage = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let pair = Pair::open_on(storage.path(), &Disk::default(), &disk);
+    pair.append(0..5, 30).await;
+    eventually("they are written", || {
+        pair.queues[0].stats().queued.records == 5
+    })
+    .await;
+    disk.set(Faults {
+        sync: Some(io::ErrorKind::Other),
+        ..Faults::default()
+    });
+    pair.queues[0].shared().ask_for_sync(1);
+    eventually("it fails", || pair.queues[0].stats().failed.is_some()).await;
+    let more = timeout(Duration::from_millis(50), pair.queues[0].reader().next()).await;
+    assert!(more.is_err(), "the disk may have lost it: {more:?}");
+    disk.set(Faults::default());
+    assert!(pair.queues[0].close().await.is_err());
+    pair.queues[1].close().await.unwrap();
+    drop(pair);
+    assert_eq!(journal_files(storage.path()).len(), 1);
+    for path in segments(&storage.path().join("a")) {
+        fs::write(&path, only_header(fs::read(&path).unwrap())).unwrap();
+    }
+    let pair = Pair::open(storage.path());
+    pair.append(5..7, 30).await;
+    pair.expect(0..6, 6).await;
+}
+
+/// The last segment says whose records the journal has, so that it stays when all that is in it was
+/// delivered and there is no room for the next.
+#[tokio::test]
+async fn a_queue_whose_next_segment_has_no_room_is_known_after_a_crash() {
+    let storage = tempfile::tempdir().unwrap();
+    let has_room = Arc::new(AtomicBool::new(true));
+    let open_log: OpenLog = {
+        let has_room = Arc::clone(&has_room);
+        Arc::new(move |path| {
+            if !path.exists() && !has_room.load(Ordering::Relaxed) {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            open_log(path)
+        })
+    };
+    let journal = Journal::open(storage.path()).unwrap();
+    let directory = storage.path().join("a");
+    let core = Some(journal.core());
+    let (queue, _) = Queue::open_with(&directory, small(), core, open_log).unwrap();
+    append_all(&queue, 0..4).await;
+    let read = read_through(&mut queue.reader(), 3).await;
+    queue.acknowledge(0, read[3].position);
+    has_room.store(false, Ordering::Relaxed);
+    append_all(&queue, 4..9).await;
+    eventually("it finds out", || queue.stats().disk_full).await;
+    let read = read_through(&mut queue.reader(), 6).await;
+    queue.acknowledge(0, read.last().unwrap().position);
+    let progress = || {
+        progress::Progress::load(&directory)
+            .unwrap()
+            .unwrap_or_default()
+    };
+    eventually("all that is written is done with", || {
+        queue.stats().queued.records == 2 && progress().acknowledged == [(0, 7)].into()
+    })
+    .await;
+    let crashed = tempfile::tempdir().unwrap();
+    copy_files(&directory, &crashed.path().join("a"));
+    copy_files(
+        &storage.path().join("journal"),
+        &crashed.path().join("journal"),
+    );
+    assert_eq!(
+        segments(&crashed.path().join("a")).len(),
+        1,
+        "what is consumed goes, but for the start of the last"
+    );
+    let journal = Journal::open(crashed.path()).unwrap();
+    let (queue, _) = Queue::open_journaled(&crashed.path().join("a"), small(), &journal).unwrap();
+    append_all(&queue, 9..10).await;
+    assert_eq!(ids(&read_through(&mut queue.reader(), 9).await), [7, 8, 9]);
+}
