@@ -58,15 +58,15 @@ pub(super) struct Fleet {
     retired: Vec<(Arc<str>, Member)>,
     orphans: Orphans,
     journal_metrics: JournalMetrics,
-    /// Where the queues' records become durable. The last to be dropped.
-    journal: Arc<Journal>,
+    /// Where the queues' records become durable. `None` when it was stopped.
+    journal: Option<Arc<Journal>>,
 }
 
 impl Fleet {
     pub(super) fn new(storage_path: PathBuf, journal: Journal, registry: Registry) -> Self {
         Self {
             storage_path,
-            journal: Arc::new(journal),
+            journal: Some(Arc::new(journal)),
             journal_metrics: JournalMetrics::new(&registry),
             orphans: Orphans::new(registry.clone()),
             families: Families::new(&registry),
@@ -116,6 +116,11 @@ impl Fleet {
         self.dismiss(members.into_iter().collect()).await;
     }
 
+    /// Gives the storage directory back, once everything has stopped.
+    pub(super) fn release(&mut self) {
+        self.journal = None;
+    }
+
     async fn dismiss(&mut self, members: Vec<(Arc<str>, Member)>) {
         let stop = members.into_iter().map(|(name, member)| member.stop(name));
         for (name, store) in join_all(stop).await {
@@ -128,7 +133,8 @@ impl Fleet {
     /// The storage directory as it is now, to carry out a command on while the fleet goes on.
     /// Until that is done no configuration may be applied, and no other command begin.
     pub(super) fn storage(&self, stop: CancellationToken) -> Storage {
-        Storage::beside_relay(self.storage_path.clone(), self.running(), stop)
+        let journal = self.journal.clone();
+        Storage::beside_relay(self.storage_path.clone(), self.running(), journal, stop)
     }
 
     /// What every queue on disk holds; of those that no route has, when somebody last looked.
@@ -204,7 +210,9 @@ impl Fleet {
 
     /// Brings the queues' gauges up to date.
     pub(super) fn refresh_metrics(&mut self) {
-        self.journal_metrics.refresh(self.journal.stats());
+        if let Some(journal) = &self.journal {
+            self.journal_metrics.refresh(journal.stats());
+        }
         for (name, member) in &self.members {
             if let Some(metrics) = self.metrics.get_mut(name) {
                 metrics.refresh(&member.store);
@@ -262,9 +270,9 @@ impl Fleet {
         } else {
             let (storage_path, name) = (self.storage_path.clone(), config.name.clone());
             let opened = options.clone();
-            let journal = Arc::clone(&self.journal);
+            let journal = self.journal.clone();
             let open = move || {
-                let journal = Some(journal.as_ref());
+                let journal = journal.as_deref();
                 RouteStore::open(&storage_path, &name, opened, parked_max_bytes, journal)
             };
             let opened = tokio::task::spawn_blocking(open).await;

@@ -36,7 +36,7 @@ use self::metrics::AppMetrics;
 use crate::admin::{Admin, Relay};
 use crate::config::{self, Config, LoadError};
 use crate::http::BindError;
-use crate::queue::{DirectoryLock, Journal, LockError, OpenError, lock_directory};
+use crate::queue::{Journal, LockError, OpenError, lock_directory};
 use crate::receive::{ReceiveMetrics, Receiver};
 use crate::scrape::{self, Scraper, Targets};
 use crate::store::{Command, CommandError, Listed, api};
@@ -125,7 +125,6 @@ pub struct App {
     admin: Arc<Admin>,
     listeners: Listeners,
     maintenance: AbortOnDropHandle<()>,
-    _lock: DirectoryLock,
 }
 
 #[derive(Debug)]
@@ -157,8 +156,8 @@ impl App {
         let config = config::load(&options.config_file)?;
         let files = WebFiles::load(&options.web).map_err(StartError::Web)?;
         let lock = lock_directory(&options.storage_path)?;
-        let path = options.storage_path.clone();
-        let journal = spawn_blocking(move || Journal::open(&path)).await;
+        // It keeps the lock for as long as it is at work, whatever becomes of this.
+        let journal = spawn_blocking(move || Journal::open(lock)).await;
         let journal = journal.expect("opening the journal does not panic")?;
         let mut fleet = Fleet::new(options.storage_path.clone(), journal, registry.clone());
         let router = fleet.apply(&config).await?;
@@ -203,7 +202,6 @@ impl App {
             admin,
             listeners,
             maintenance,
-            _lock: lock,
         })
     }
 
@@ -258,6 +256,7 @@ impl App {
             warn!("sends in flight did not end; they will be repeated after the next start");
         }
         self.listeners.stop(CLOSE_CONNECTIONS).await;
+        self.inner.fleet.lock().await.release();
         info!("stopped");
     }
 }

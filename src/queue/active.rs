@@ -134,6 +134,8 @@ impl Active {
         let cut = self.file.truncate(end);
         cut.map_err(|error| Failure::Fatal("cannot cut a segment back", error))?;
         self.file_end = end;
+        self.written_end = self.written_end.min(end);
+        self.synced_end = self.synced_end.min(end);
         Ok(())
     }
 

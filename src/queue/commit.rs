@@ -106,7 +106,10 @@ impl Writer {
                 state.writing_bytes = group.bytes();
                 return Job::Write(group);
             }
-            if self.unsynced && (is_due(self.last_sync + SYNC_EVERY) || state.phase != Phase::Open)
+            let is_failed = matches!(state.health, Health::Failed(_));
+            if self.unsynced
+                && !is_failed
+                && (is_due(self.last_sync + SYNC_EVERY) || state.phase != Phase::Open)
             {
                 return Job::Sync;
             }
@@ -131,7 +134,8 @@ impl Writer {
             if state.phase != Phase::Open && state.journaling_bytes == 0 {
                 return Job::Stop;
             }
-            if state.health == Health::DiskFull && is_due(self.last_trial + TRY_FULL_DISK_EVERY) {
+            let may_try = state.health == Health::DiskFull && state.phase == Phase::Open;
+            if may_try && is_due(self.last_trial + TRY_FULL_DISK_EVERY) {
                 return Job::TryDisk;
             }
             state = shared.wait(state, wake);
@@ -301,6 +305,7 @@ impl Writer {
     }
 
     fn sync(&mut self) -> Result<(), Failure> {
+        self.unsynced = false;
         let synced = self.active.as_mut().map(Active::sync);
         let mut state = self.shared.lock();
         if let Some(Err((error, synced_end))) = synced {
@@ -310,13 +315,11 @@ impl Writer {
         state.counters.syncs += u64::from(synced.is_some());
         state.synced_through = state.written_through;
         drop(state);
-        self.unsynced = false;
         self.last_sync = Instant::now();
         Ok(())
     }
 
     fn sync_late(&mut self) {
-        self.unsynced = false;
         if let Err(failure) = self.sync() {
             self.fail(failure);
         }
@@ -338,6 +341,7 @@ impl Writer {
 impl Drop for Writer {
     /// Whatever ended the thread, nobody must wait for it in vain.
     fn drop(&mut self) {
+        self.shared.note_if_unfinished();
         let mut state = self.shared.lock();
         if state.phase == Phase::Open && state.health == Health::Well {
             state.health = Health::Failed("the queue's thread has ended".to_owned());

@@ -62,7 +62,11 @@ impl Queue {
         options: Options,
         journal: &Journal,
     ) -> Result<(Self, Recovery), OpenError> {
-        Self::open_with(directory, options, Some(journal.core()), Arc::new(open_log))
+        let core = journal.core();
+        if let Some(name) = directory.file_name() {
+            core.finish(&name.to_string_lossy())?;
+        }
+        Self::open_with(directory, options, Some(core), Arc::new(open_log))
     }
 
     pub(super) fn open_with(

@@ -126,6 +126,22 @@ impl Shared {
         self.notify_writer();
     }
 
+    /// Has the journal remember that it alone has some records of this queue, which ends.
+    pub(super) fn note_if_unfinished(self: &Arc<Self>) {
+        let state = self.lock();
+        let is_unfinished = state.handed_through > state.synced_through;
+        drop(state);
+        if let Some(journal) = self.journal.as_ref().filter(|_| is_unfinished) {
+            journal.note_unfinished(self);
+        }
+    }
+
+    /// All records are synced in segments.
+    pub(super) fn finish(&self) {
+        let mut state = self.lock();
+        state.synced_through = state.synced_through.max(state.handed_through);
+    }
+
     /// Whether the record at `position` and all before it are synced in segments.
     pub(super) fn has_synced(&self, position: u64) -> bool {
         self.lock().synced_through >= position

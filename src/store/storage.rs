@@ -15,7 +15,7 @@ use super::command::{Command, CommandError, Filter};
 use super::list::Listed;
 use super::transfer::Moved;
 use super::{RouteStore, show};
-use crate::queue::{self, Options, directory_name, route_name};
+use crate::queue::{self, Journal, Options, directory_name, route_name};
 use crate::telemetry::causes;
 
 /// The storage directory, the stores in it that are open already, and what a command did there.
@@ -23,6 +23,8 @@ use crate::telemetry::causes;
 pub struct Storage {
     path: PathBuf,
     running: BTreeMap<String, RouteStore>,
+    /// The running relay's.
+    journal: Option<Arc<Journal>>,
     stop: CancellationToken,
     put: AtomicU64,
 }
@@ -39,20 +41,22 @@ impl Storage {
     /// A directory that nothing else works on; the caller holds its lock.
     #[must_use]
     pub fn stopped(path: PathBuf) -> Self {
-        Self::beside_relay(path, BTreeMap::new(), CancellationToken::new())
+        Self::beside_relay(path, BTreeMap::new(), None, CancellationToken::new())
     }
 
-    /// The directory of a relay whose routes have the stores `running`. A command ends early when
+    /// The directory of a relay with this journal, whose routes have the stores `running`. A command ends early when
     /// `stop` says so.
     #[must_use]
     pub fn beside_relay(
         path: PathBuf,
         running: BTreeMap<String, RouteStore>,
+        journal: Option<Arc<Journal>>,
         stop: CancellationToken,
     ) -> Self {
         Self {
             path,
             running,
+            journal,
             stop,
             put: AtomicU64::new(0),
         }
@@ -285,8 +289,10 @@ impl Storage {
             max_bytes: u64::MAX,
             ..Options::default()
         };
-        let opened =
-            spawn_blocking(move || RouteStore::open(&path, &route, options, u64::MAX, None));
+        let journal = self.journal.clone();
+        let opened = spawn_blocking(move || {
+            RouteStore::open(&path, &route, options, u64::MAX, journal.as_deref())
+        });
         let opened = opened.await.map_err(|_panic| CommandError::Panicked)?;
         Ok(opened?)
     }

@@ -14,6 +14,10 @@ pub(super) const FILE_BYTES: u64 = 16 << 20;
 /// By so many zeros a file is lengthened that is not used again yet.
 const ZEROS: usize = 1 << 20;
 
+/// The name of the file that is deleted to have space for a recovery.
+pub(super) const RESERVE: &str = "reserve";
+pub(super) const RESERVE_BYTES: usize = 4 << 20;
+
 /// A file with records that are not all synced in their segments.
 pub(super) struct JournalFile {
     pub number: u64,

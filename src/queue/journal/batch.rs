@@ -37,6 +37,12 @@ pub(super) struct Entry {
     pub records: Range<usize>,
 }
 
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.give_up();
+    }
+}
+
 impl Batch {
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.waiters.is_empty()
@@ -68,6 +74,14 @@ impl Batch {
             bytes: start..self.buffer.len(),
             records: first..self.records.len(),
         });
+    }
+
+    /// What is still in it does not become durable.
+    pub(super) fn give_up(&mut self) {
+        for entry in self.entries.drain(..) {
+            let records = &self.records[entry.records];
+            entry.queue.give_up_journaling(records);
+        }
     }
 
     /// Empties it and keeps a reasonable part of its memory for the next.

@@ -14,8 +14,8 @@
 //! 3. A file of the journal is written again only when all its records are synced in the segments.
 //!    A queue that cannot write them keeps the file on the disk until a restart; other queues go on
 //!    in another.
-//! 4. The files take at most 64 MiB, or as much as one group of appends if that is larger, beside
-//!    those that are kept for a queue that has failed.
+//! 4. The files take at most 68 MiB, or as much as one group of appends if that is larger, beside
+//!    those that are kept for a queue that cannot write.
 //!
 //! # How it works
 //! [`append`](Core::append) gives records their positions and copies them into the pending batch.
@@ -32,7 +32,8 @@
 //! drawn at random whenever a file is begun, so that blocks of its last use are not taken for new.
 //!
 //! ```text
-//! <storage>/journal/<number>
+//! <storage>/journal/<number>     a file
+//! <storage>/journal/reserve      zeros: space to recover in when the disk is full
 //!
 //! file   = header(32) block*
 //! header = "prmrelyJ" version:u16=1 0:u16 salt:u32 sequence:u64 0:u32
@@ -45,21 +46,26 @@
 //! The sequence grows from file to file. A file ends where no whole block follows.
 //!
 //! # After a crash
-//! [`recover`] brings back into each queue's last segment what that lacks of the records in the
-//! journal: no others can be missing, since a segment is synced before the next is begun. What has
-//! been acknowledged is left out. Then the journal's files are deleted.
+//! [`recover`] writes the end of each queue's last segment anew, from the first record on that the
+//! journal has, with what it lacks of the others: nothing before can be missing, since a segment is
+//! synced before the next is begun. What has been acknowledged is left out. Then the journal's
+//! files are deleted. The same is done for one queue that was closed while its disk was full or had
+//! failed, before it is opened again.
 //!
 //! # When something fails
 //! - *A write finds the disk full*: the batch is refused with [`AppendError::DiskFull`], and so
 //!   is everything until a trial write, once a second, succeeds.
-//! - *Any other failed write, any failed sync*: poisoned until a restart, and with it the queues.
+//! - *Any other failed write, any failed sync*: poisoned until a restart, and with it all queues
+//!   under [`Durability::Fsync`](super::Durability::Fsync).
 //! - *A segment cannot be written or synced after its records were journaled*: they are there
-//!   after a restart. A queue whose disk was full goes on by itself when it is no more.
+//!   when the queue is opened again. One whose disk was full goes on by itself when it is no more.
 //! - *A block is damaged*: skipped to the next whole one and logged, on recovery.
 //! - *A queue's directory is gone, or another queue is in it*: its records are left out.
-//! - *Recovery finds the disk full*: it fails, nothing is deleted, and the next one tries again.
+//! - *Recovery finds the disk full*: there are 4 MiB in `reserve` for this. If they are not enough
+//!   it fails, nothing is deleted, and the next one tries again.
 
-use std::path::Path;
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -76,11 +82,11 @@ mod writer;
 use batch::Batch;
 use writer::Writer;
 
-use super::disk::{OpenLog, make_directory, open_log};
+use super::disk::{OpenLog, open_log};
 use super::format::RecordHeader;
 use super::shared::Shared;
 use super::state::{Health, Phase};
-use super::{AppendError, OpenError, ReserveError};
+use super::{AppendError, DirectoryLock, OpenError, ReserveError};
 
 /// The directory of the journal beside the queues'.
 pub(super) const DIRECTORY: &str = "journal";
@@ -96,6 +102,8 @@ const STACK_BYTES: usize = 256 << 10;
 pub struct Journal {
     core: Arc<Core>,
     thread: Option<thread::JoinHandle<()>>,
+    /// Given back when the thread has ended.
+    _lock: Option<DirectoryLock>,
 }
 
 /// A journal in numbers. Counters count since it was opened.
@@ -112,6 +120,9 @@ pub struct JournalStats {
 /// What the queues and the thread share.
 #[derive(Debug)]
 pub(super) struct Core {
+    storage_path: PathBuf,
+    /// Queues that were closed while only the journal had some of their records, by name.
+    unfinished: Mutex<HashMap<String, Arc<Shared>>>,
     state: Mutex<State>,
     /// The thread waits for it.
     work: Condvar,
@@ -139,41 +150,44 @@ pub(super) struct Part<'a> {
 pub(super) type Waiter = oneshot::Sender<Result<(), AppendError>>;
 
 impl Journal {
-    /// Recovers what a crash left (see [`recover`]) and begins anew. The caller holds the
-    /// directory's lock, and no queue in it is open. Blocks.
+    /// Recovers what a crash left (see [`recover`]) and begins anew, in the directory that is
+    /// locked. No queue in it is open. Blocks.
     ///
     /// # Errors
     /// Files that cannot be read or written. Never for what is in them.
-    pub fn open(storage_path: &Path) -> Result<Self, OpenError> {
-        Self::open_with(storage_path, Arc::new(open_log))
+    pub fn open(lock: DirectoryLock) -> Result<Self, OpenError> {
+        let storage_path = lock.path().to_owned();
+        Self::open_with(&storage_path, Some(lock), Arc::new(open_log))
     }
 
-    pub(super) fn open_with(storage_path: &Path, open_log: OpenLog) -> Result<Self, OpenError> {
+    pub(super) fn open_with(
+        storage_path: &Path,
+        lock: Option<DirectoryLock>,
+        open_log: OpenLog,
+    ) -> Result<Self, OpenError> {
         let sequence = redo::recover(storage_path)?;
-        let directory = storage_path.join(DIRECTORY);
-        let failed = |action| {
-            let path = directory.clone();
-            move |source| OpenError {
-                action,
-                path,
-                source,
-            }
-        };
-        make_directory(&directory).map_err(failed("make"))?;
         let core = Arc::new(Core {
+            storage_path: storage_path.to_owned(),
+            unfinished: Mutex::default(),
             state: Mutex::default(),
             work: Condvar::new(),
             is_well: AtomicBool::new(true),
         });
+        let directory = storage_path.join(DIRECTORY);
         let writer = Writer::new(Arc::clone(&core), directory.clone(), open_log, sequence);
         let thread = thread::Builder::new()
             .name("journal".to_owned())
             .stack_size(STACK_BYTES)
             .spawn(move || writer.run())
-            .map_err(failed("start the thread of"))?;
+            .map_err(|source| OpenError {
+                action: "start the thread of",
+                path: directory,
+                source,
+            })?;
         Ok(Self {
             core,
             thread: Some(thread),
+            _lock: lock,
         })
     }
 
@@ -216,6 +230,30 @@ impl Core {
     fn lock(&self) -> MutexGuard<'_, State> {
         // It is changed in small steps that do not panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Remembers a queue that ends while only the journal has some of its records.
+    pub(super) fn note_unfinished(&self, queue: &Arc<Shared>) {
+        self.unfinished()
+            .insert(queue.name.clone(), Arc::clone(queue));
+    }
+
+    /// Brings back what only the journal has of the queue of this name, if it was closed so: before
+    /// it is opened again.
+    pub(super) fn finish(&self, name: &str) -> Result<(), OpenError> {
+        let mut unfinished = self.unfinished();
+        if let Some(queue) = unfinished.get(name) {
+            redo::recover_queue(&self.storage_path, name)?;
+            queue.finish();
+            unfinished.remove(name);
+        }
+        Ok(())
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, HashMap<String, Arc<Shared>>> {
+        self.unfinished
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Appends records of several queues at once. `waiter` hears when all of them are durable;

@@ -1,46 +1,101 @@
 //! After a crash: bringing what the journal holds back into the queues.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{self, ErrorKind};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use tracing::{error, info};
 
+use super::active::RESERVE;
 use super::file::{Contents, Entry, read};
 use crate::queue::OpenError;
-use crate::queue::disk::{remove_file, sync_directory, write_durably};
+use crate::queue::disk::{is_full, remove_file, sync_directory, write_durably};
 use crate::queue::format::{
     RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, checksum,
 };
 use crate::queue::progress::Progress;
 use crate::queue::recovery::repair_header;
 use crate::queue::resync::find_record;
-use crate::queue::segment::{self, Bounds, SegmentFile, Stop, Verify, read_range};
+use crate::queue::segment::{self, Bounds, CHUNK_BYTES, SegmentFile, Stop, Verify, read_range};
 
 /// Records by position, as they stand in a segment.
 type Records = BTreeMap<u64, Bytes>;
 
+/// What a journal holds.
+struct Found {
+    files: Vec<PathBuf>,
+    /// The sequence of the last file.
+    sequence: u64,
+    /// By the name of a queue's directory its salt and its records. Where a queue was deleted and
+    /// made again, only the newer one's.
+    queues: BTreeMap<String, (u32, Records)>,
+}
+
 /// Brings everything back, deletes the journal, and answers the sequence of its last file.
 pub(super) fn recover(storage_path: &Path) -> Result<u64, OpenError> {
     let directory = storage_path.join(super::DIRECTORY);
-    let failed = |action, path: &Path| {
-        let path = path.to_owned();
-        move |source| OpenError {
-            action,
-            path,
-            source,
+    let found = find(&directory).map_err(failed("read", &directory))?;
+    for (name, (salt, records)) in found.queues {
+        let queue = storage_path.join(&name);
+        let brought = bring_back(&queue, salt, &records).or_else(|error| {
+            if !is_full(&error) {
+                return Err(error);
+            }
+            // This is what it was kept for.
+            remove_file(&directory.join(RESERVE))?;
+            bring_back(&queue, salt, &records)
+        });
+        let brought = brought.map_err(failed("bring the journal's records back into", &queue))?;
+        if brought > 0 {
+            let queue = queue.display();
+            info!(%queue, records = brought, "brought records back from the journal");
         }
+    }
+    let delete = || {
+        found.files.iter().try_for_each(|path| remove_file(path))?;
+        if found.files.is_empty() {
+            return Ok(());
+        }
+        sync_directory(&directory)
     };
-    let files = list(&directory).map_err(failed("list", &directory))?;
+    delete().map_err(failed("delete what is done of", &directory))?;
+    Ok(found.sequence)
+}
+
+/// Brings back what the journal holds of one queue, which is not open while others are.
+pub(super) fn recover_queue(storage_path: &Path, name: &str) -> Result<(), OpenError> {
+    let directory = storage_path.join(super::DIRECTORY);
+    let mut found = find(&directory).map_err(failed("read", &directory))?;
+    let Some((salt, records)) = found.queues.remove(name) else {
+        return Ok(());
+    };
+    let queue = storage_path.join(name);
+    let brought = bring_back(&queue, salt, &records);
+    brought
+        .map(drop)
+        .map_err(failed("bring the journal's records back into", &queue))
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+    let path = path.to_owned();
+    move |source| OpenError {
+        action,
+        path,
+        source,
+    }
+}
+
+fn find(directory: &Path) -> io::Result<Found> {
+    let files = list(directory)?;
     let mut contents: Vec<Contents> = Vec::new();
     for path in &files {
-        contents.extend(read(path).map_err(failed("read", path))?);
+        contents.extend(read(path)?);
     }
     contents.sort_unstable_by_key(|contents| contents.header.sequence);
     let sequence = contents.last().map_or(0, |last| last.header.sequence);
-    let mut queues: BTreeMap<(String, u32), Records> = BTreeMap::new();
+    let mut queues: BTreeMap<String, (u32, Records)> = BTreeMap::new();
     for Contents {
         path,
         entries,
@@ -58,28 +113,18 @@ pub(super) fn recover(storage_path: &Path) -> Result<u64, OpenError> {
             records,
         } in entries
         {
-            let queue = queues.entry((name, salt)).or_default();
-            queue.extend(split(salt, records));
+            let queue = queues.entry(name).or_default();
+            if queue.0 != salt {
+                *queue = (salt, Records::new());
+            }
+            queue.1.extend(split(salt, records));
         }
     }
-    for ((name, salt), records) in queues {
-        let queue = storage_path.join(&name);
-        let brought = bring_back(&queue, salt, records);
-        let brought = brought.map_err(failed("bring the journal's records back into", &queue))?;
-        if brought > 0 {
-            let queue = queue.display();
-            info!(%queue, records = brought, "brought records back from the journal");
-        }
-    }
-    let delete = || {
-        files.iter().try_for_each(|path| remove_file(path))?;
-        if files.is_empty() {
-            return Ok(());
-        }
-        sync_directory(&directory)
-    };
-    delete().map_err(failed("delete what is done of", &directory))?;
-    Ok(sequence)
+    Ok(Found {
+        files,
+        sequence,
+        queues,
+    })
 }
 
 /// The files of a journal; none if there is no journal.
@@ -111,46 +156,39 @@ fn split(salt: u32, mut bytes: Bytes) -> impl Iterator<Item = (u64, Bytes)> {
     })
 }
 
-/// Writes what the queue in `directory` lacks of these records. Answers how many that are.
-fn bring_back(directory: &Path, salt: u32, mut records: Records) -> io::Result<usize> {
+/// Writes the end of the queue in `directory` anew, with what it lacks of these records. Answers
+/// how many that are.
+///
+/// All of it is written, whatever of it can be read: after a sync that failed the system may have
+/// in memory what the disk has not, and would say so only once.
+fn bring_back(directory: &Path, salt: u32, records: &Records) -> io::Result<usize> {
     let Some(last) = last_segment(directory, salt)? else {
         return Ok(0);
     };
-    let progress = Progress::load(directory)?.unwrap_or_default();
-    let file = SegmentFile::open(&segment::path(directory, last), salt)?;
-    // What comes before was synced when its segment was sealed, or has been deleted since.
-    let sealed = file.footer()?.map(|(_, end, _)| end);
-    let first = sealed.map_or(last, |end| end.max(last));
-    records = records.split_off(&first);
-    records.retain(|&position, record| {
-        let header = RecordHeader::decode(salt, record);
-        header.is_some_and(|header| position > progress.settled_through(header.stream))
-    });
-    let Some(&from) = records.keys().next() else {
-        sync(&file)?;
+    // What comes before is in segments that were synced before this one was begun, or deleted.
+    let after = || records.range(last..);
+    let Some((&from, _)) = after().next() else {
         return Ok(0);
     };
-    if sealed.is_some() {
-        let header = SegmentHeader { salt, first: from };
-        write_segment(directory, header.first, &header.encode(), &records)?;
-        return Ok(records.len());
+    let path = segment::path(directory, last);
+    let mut tail = Tail::find(&SegmentFile::open(&path, salt)?, last, from)?;
+    let mut positions = tail.records.keys();
+    let may_be_cut = positions.all(|position| records.contains_key(position));
+    let progress = Progress::load(directory)?.unwrap_or_default();
+    let mut brought = 0;
+    for (&position, record) in after() {
+        let header = RecordHeader::decode(salt, record);
+        let is_settled = |header: RecordHeader| position <= progress.settled_through(header.stream);
+        if !tail.records.contains_key(&position) && !header.is_some_and(is_settled) {
+            tail.records.insert(position, record.clone());
+            brought += 1;
+        }
     }
-    let mut tail = Tail::find(&file, last, from)?;
-    let before = tail.records.len();
-    for (position, record) in records {
-        tail.records.entry(position).or_insert(record);
+    if may_be_cut {
+        tail.write_in_place(&path)?;
+    } else {
+        tail.write_anew(&path)?;
     }
-    let brought = tail.records.len() - before;
-    if brought == 0 && tail.is_whole {
-        sync(&file)?;
-        return Ok(0);
-    }
-    let start = read_range(
-        &file.file,
-        0,
-        usize::try_from(tail.start).unwrap_or(usize::MAX),
-    )?;
-    write_segment(directory, last, &start, &tail.records)?;
     Ok(brought)
 }
 
@@ -175,15 +213,13 @@ fn last_segment(directory: &Path, salt: u32) -> io::Result<Option<u64>> {
     Ok(segments.keys().next_back().copied())
 }
 
-/// The end of a segment that is not sealed, from a position on: what was not synced when the
-/// journal was written, so that any part of it can be missing.
+/// The end of the last segment, from a position on: it may not have been synced when the journal
+/// was written, so that any part of it can be missing, whether or not a footer follows.
 struct Tail {
     /// Where it begins.
     start: u64,
     /// What is whole in it.
     records: Records,
-    /// Whether nothing else is in it.
-    is_whole: bool,
 }
 
 impl Tail {
@@ -191,7 +227,6 @@ impl Tail {
         let mut tail = Self {
             start: SEGMENT_HEADER_BYTES,
             records: Records::new(),
-            is_whole: true,
         };
         let mut bounds = Bounds {
             above: segment.saturating_sub(1),
@@ -205,7 +240,6 @@ impl Tail {
                 if header.position < from {
                     // Damage before it is older than the journal: opening the queue sees to that.
                     tail.start = at + header.stored_bytes();
-                    tail.is_whole = true;
                 } else {
                     found.push((header.position, at, header.stored_bytes()));
                 }
@@ -218,26 +252,33 @@ impl Tail {
             let Stop::Damage { offset: damage } = stop else {
                 return Ok(tail);
             };
-            tail.is_whole = false;
             match find_record(file, damage + 1, file.length, bounds)? {
                 Some(next) => offset = next,
                 None => return Ok(tail),
             }
         }
     }
-}
 
-/// Writes a segment anew, all of it or nothing.
-fn write_segment(directory: &Path, first: u64, start: &[u8], records: &Records) -> io::Result<()> {
-    let length: usize = records.values().map(Bytes::len).sum();
-    let mut bytes = Vec::with_capacity(start.len() + length);
-    bytes.extend_from_slice(start);
-    for record in records.values() {
-        bytes.extend_from_slice(record);
+    /// Cuts the segment off where the tail begins, and writes it there: a crash on the way leaves
+    /// nothing that the journal does not have.
+    fn write_in_place(&self, segment: &Path) -> io::Result<()> {
+        let mut file = File::options().write(true).open(segment)?;
+        file.set_len(self.start)?;
+        file.seek(SeekFrom::Start(self.start))?;
+        let mut file = BufWriter::with_capacity(CHUNK_BYTES, file);
+        for record in self.records.values() {
+            file.write_all(record)?;
+        }
+        file.into_inner()?.sync_data()
     }
-    write_durably(&segment::path(directory, first), &bytes)
-}
 
-fn sync(segment: &SegmentFile) -> io::Result<()> {
-    segment.file.sync_data()
+    /// The same for a tail in which there is more than the journal has.
+    fn write_anew(&self, segment: &Path) -> io::Result<()> {
+        let start = usize::try_from(self.start).unwrap_or(usize::MAX);
+        let mut bytes = read_range(&File::open(segment)?, 0, start)?;
+        for record in self.records.values() {
+            bytes.extend_from_slice(record);
+        }
+        write_durably(segment, &bytes)
+    }
 }

@@ -9,12 +9,12 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::Core;
-use super::active::{FILE_BYTES, JournalFile, failure};
+use super::active::{FILE_BYTES, JournalFile, RESERVE, RESERVE_BYTES, failure};
 use super::batch::{Batch, Entry};
 use super::file::{FILE_HEADER_BYTES, end_block};
 use crate::queue::AppendError;
 use crate::queue::active::Failure;
-use crate::queue::disk::{OpenLog, remove_file, sync_directory};
+use crate::queue::disk::{OpenLog, make_directory, remove_file, sync_directory, write_durably};
 use crate::queue::format::RecordHeader;
 use crate::queue::health::TRY_FULL_DISK_EVERY;
 use crate::queue::shared::Shared;
@@ -134,14 +134,13 @@ impl Writer {
     /// Makes a batch durable and hands every queue its part.
     fn commit(&mut self, mut batch: Batch) {
         let outcome = self.try_commit(&mut batch);
-        for entry in &batch.entries {
-            let (bytes, records) = (&batch.buffer[entry.bytes.clone()], entry.records.clone());
-            let records = &batch.records[records];
-            match outcome {
-                Ok(()) => entry.queue.take_over(bytes, records),
-                Err(_) => entry.queue.give_up_journaling(records),
+        if outcome.is_ok() {
+            for entry in batch.entries.drain(..) {
+                let bytes = &batch.buffer[entry.bytes];
+                entry.queue.take_over(bytes, &batch.records[entry.records]);
             }
         }
+        batch.give_up();
         for waiter in batch.waiters.drain(..) {
             // Whoever appended need not wait for the answer.
             drop(waiter.send(outcome.clone()));
@@ -231,9 +230,13 @@ impl Writer {
             None => self.create()?,
         };
         self.sequence += 1;
-        file.begin(self.sequence)?;
-        self.current = Some(file);
-        Ok(())
+        let begun = file.begin(self.sequence);
+        if begun.is_ok() {
+            self.current = Some(file);
+        } else {
+            self.free.push(file);
+        }
+        begun
     }
 
     /// Finds files that nobody needs any more.
@@ -242,8 +245,10 @@ impl Writer {
         for mut file in looked_at.collect::<Vec<_>>() {
             file.needs
                 .retain(|_, (queue, position)| !queue.has_synced(*position));
-            if file.needs.is_empty() {
+            if file.needs.is_empty() && self.free.len() + self.full.len() < FILES {
                 self.free.push(file);
+            } else if file.needs.is_empty() {
+                self.delete(&file);
             } else if file.needs.values().all(|(queue, _)| queue.can_sync()) {
                 self.full.push(file);
             } else {
@@ -255,7 +260,9 @@ impl Writer {
     fn create(&mut self) -> Result<JournalFile, Failure> {
         let number = self.next_number;
         let path = self.directory.join(number.to_string());
-        let opened = (self.open_log)(&path).and_then(|file| {
+        let opened = make_directory(&self.directory).and_then(|()| {
+            self.make_reserve();
+            let file = (self.open_log)(&path)?;
             sync_directory(&self.directory)?;
             Ok(file)
         });
@@ -269,6 +276,16 @@ impl Writer {
             salt: 0,
             needs: HashMap::new(),
         })
+    }
+
+    /// Takes space for a recovery that finds the disk full. Without it there is none then.
+    fn make_reserve(&self) {
+        let path = self.directory.join(RESERVE);
+        if !path.exists()
+            && let Err(error) = write_durably(&path, &vec![0; RESERVE_BYTES])
+        {
+            warn!(file = %path.display(), %error, "cannot take space for a recovery");
+        }
     }
 
     fn fail(&mut self, failure: Failure) -> AppendError {
@@ -310,11 +327,18 @@ impl Writer {
     fn stop(&mut self) {
         self.full.extend(self.current.take());
         self.release();
-        for file in self.free.drain(..) {
-            let path = self.directory.join(file.number.to_string());
-            if let Err(error) = remove_file(&path) {
-                warn!(file = %path.display(), %error, "cannot delete a file of the journal");
-            }
+        for file in std::mem::take(&mut self.free) {
+            self.delete(&file);
+        }
+        if self.full.is_empty() && self.kept.is_empty() {
+            drop(remove_file(&self.directory.join(RESERVE)));
+        }
+    }
+
+    fn delete(&self, file: &JournalFile) {
+        let path = self.directory.join(file.number.to_string());
+        if let Err(error) = remove_file(&path) {
+            warn!(file = %path.display(), %error, "cannot delete a file of the journal");
         }
     }
 }
@@ -334,10 +358,6 @@ impl Drop for Writer {
         state.phase = Phase::Stopped;
         let pending = std::mem::take(&mut state.pending);
         drop(state);
-        for entry in &pending.entries {
-            entry
-                .queue
-                .give_up_journaling(&pending.records[entry.records.clone()]);
-        }
+        drop(pending);
     }
 }

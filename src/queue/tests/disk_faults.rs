@@ -1,5 +1,6 @@
 //! Disks that fail.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::io;
 use std::sync::{Arc, Mutex};
@@ -19,11 +20,22 @@ pub(super) struct Faults {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Disk(Arc<Mutex<Faults>>);
+pub(super) struct Disk(Arc<Mutex<Faults>>, Arc<Mutex<HashMap<PathBuf, u64>>>);
 
 impl Disk {
     pub(super) fn set(&self, faults: Faults) {
         *self.0.lock().unwrap() = faults;
+    }
+
+    /// How long a file was when it was synced last.
+    pub(super) fn synced_length(&self, path: &Path) -> u64 {
+        self.1.lock().unwrap().get(path).copied().unwrap_or(0)
+    }
+
+    /// Remembers how long a file is now as what is synced of it.
+    pub(super) fn note_synced(&self, path: &Path) {
+        let length = fs::metadata(path).unwrap().len();
+        self.1.lock().unwrap().insert(path.to_owned(), length);
     }
 
     pub(super) fn open_log(&self) -> OpenLog {
@@ -36,6 +48,7 @@ impl Disk {
                 .open(path);
             Ok(Box::new(FaultyFile {
                 file: options?,
+                path: path.to_owned(),
                 disk: disk.clone(),
             }))
         })
@@ -44,6 +57,7 @@ impl Disk {
 
 struct FaultyFile {
     file: File,
+    path: PathBuf,
     disk: Disk,
 }
 
@@ -71,7 +85,14 @@ impl LogFile for FaultyFile {
 
     fn sync(&mut self) -> io::Result<()> {
         check(self.faults().sync)?;
-        self.file.sync()
+        let length = self.file.metadata()?.len();
+        self.file.sync()?;
+        self.disk
+            .1
+            .lock()
+            .unwrap()
+            .insert(self.path.clone(), length);
+        Ok(())
     }
 
     fn truncate(&mut self, length: u64) -> io::Result<()> {

@@ -120,16 +120,21 @@ async fn a_segment_that_cannot_be_synced_leaves_its_records_in_the_journal() {
     let more = timeout(Duration::from_millis(50), pair.queues[0].reader().next()).await;
     assert!(more.is_err(), "the disk may have lost it: {more:?}");
     disk.set(Faults::default());
+    // However much goes through the journal then, what only it has stays there.
+    for id in 100..200 {
+        append(&pair.queues[1], 0, id, 1 << 20).await;
+    }
     assert!(pair.queues[0].close().await.is_err());
     pair.queues[1].close().await.unwrap();
     drop(pair);
-    assert_eq!(journal_files(storage.path()).len(), 1);
+    assert_eq!(journal_files(storage.path()).len(), 1, "and only that");
     for path in segments(&storage.path().join("a")) {
         fs::write(&path, only_header(fs::read(&path).unwrap())).unwrap();
     }
     let pair = Pair::open(storage.path());
     pair.append(5..7, 30).await;
-    pair.expect(0..6, 6).await;
+    let found = ids(&read_through(&mut pair.queues[0].reader(), 6).await);
+    assert_eq!(found, (0..7).collect::<Vec<_>>());
 }
 
 /// The last segment says whose records the journal has, so that it stays when all that is in it was
@@ -138,7 +143,7 @@ async fn a_segment_that_cannot_be_synced_leaves_its_records_in_the_journal() {
 async fn a_queue_whose_next_segment_has_no_room_is_known_after_a_crash() {
     let storage = tempfile::tempdir().unwrap();
     let has_room = Arc::new(AtomicBool::new(true));
-    let open_log: OpenLog = {
+    let with_room: OpenLog = {
         let has_room = Arc::clone(&has_room);
         Arc::new(move |path| {
             if !path.exists() && !has_room.load(Ordering::Relaxed) {
@@ -147,10 +152,10 @@ async fn a_queue_whose_next_segment_has_no_room_is_known_after_a_crash() {
             open_log(path)
         })
     };
-    let journal = Journal::open(storage.path()).unwrap();
+    let journal = Journal::open_with(storage.path(), None, Arc::new(open_log)).unwrap();
     let directory = storage.path().join("a");
     let core = Some(journal.core());
-    let (queue, _) = Queue::open_with(&directory, small(), core, open_log).unwrap();
+    let (queue, _) = Queue::open_with(&directory, small(), core, with_room).unwrap();
     append_all(&queue, 0..4).await;
     let read = read_through(&mut queue.reader(), 3).await;
     queue.acknowledge(0, read[3].position);
@@ -179,8 +184,131 @@ async fn a_queue_whose_next_segment_has_no_room_is_known_after_a_crash() {
         1,
         "what is consumed goes, but for the start of the last"
     );
-    let journal = Journal::open(crashed.path()).unwrap();
+    let journal = Journal::open_with(crashed.path(), None, Arc::new(open_log)).unwrap();
     let (queue, _) = Queue::open_journaled(&crashed.path().join("a"), small(), &journal).unwrap();
     append_all(&queue, 9..10).await;
     assert_eq!(ids(&read_through(&mut queue.reader(), 9).await), [7, 8, 9]);
+}
+
+#[tokio::test]
+async fn a_footer_says_nothing_of_the_records_before_it() {
+    let storage = tempfile::tempdir().unwrap();
+    let (disk, directory) = (Disk::default(), storage.path().join("a"));
+    let journal = Journal::open_with(storage.path(), None, Arc::new(open_log)).unwrap();
+    let core = Some(journal.core());
+    let (queue, _) = Queue::open_with(&directory, small(), core, disk.open_log()).unwrap();
+    // Seven fill a segment.
+    append_all(&queue, 0..7).await;
+    eventually("they are written", || {
+        queue.shared().lock().written_through == 7
+    })
+    .await;
+    disk.set(Faults {
+        sync: Some(io::ErrorKind::Other),
+        ..Faults::default()
+    });
+    append(&queue, 0, 7, 20).await;
+    eventually("it fails", || queue.stats().failed.is_some()).await;
+    assert!(queue.close().await.is_err());
+    drop((queue, journal));
+    let path = segments(&directory).remove(0);
+    let mut bytes = fs::read(&path).unwrap();
+    assert!(bytes.len() > 32 + 7 * 68, "the footer is there");
+    bytes[32..32 + 7 * 68].fill(0);
+    fs::write(&path, bytes).unwrap();
+    let journal = Journal::open_with(storage.path(), None, Arc::new(open_log)).unwrap();
+    let (queue, _) = Queue::open_journaled(&directory, small(), &journal).unwrap();
+    append_all(&queue, 8..9).await;
+    let found = ids(&read_through(&mut queue.reader(), 8).await);
+    assert_eq!(found, (0..9).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn a_queue_that_was_closed_on_a_full_disk_lacks_nothing_when_it_is_opened_again() {
+    let storage = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let pair = Pair::open_on(storage.path(), &Disk::default(), &disk);
+    pair.append(0..3, 30).await;
+    eventually("they are written", || {
+        let written = |queue: &Queue| queue.shared().lock().written_through == 3;
+        pair.queues.iter().all(written)
+    })
+    .await;
+    disk.set(Faults {
+        space: Some(32 + 3 * 78),
+        ..Faults::default()
+    });
+    pair.append(3..4, 30).await;
+    eventually("the queues find out", || {
+        pair.queues.iter().all(|queue| queue.stats().disk_full)
+    })
+    .await;
+    for queue in &pair.queues {
+        queue.close().await.unwrap();
+    }
+    let directory = storage.path().join("a");
+    let (queue, _) = Queue::open_journaled(&directory, Options::default(), &pair.journal).unwrap();
+    append(&queue, 0, 4, 30).await;
+    queue.close().await.unwrap();
+    drop((queue, pair));
+    assert_eq!(
+        journal_files(storage.path()).len(),
+        1,
+        "the other's are there"
+    );
+    let pair = Pair::open(storage.path());
+    pair.append(5..6, 30).await;
+    let found = ids(&read_through(&mut pair.queues[0].reader(), 5).await);
+    assert_eq!(found, [0, 1, 2, 3, 4, 5]);
+    let found = ids(&read_through(&mut pair.queues[1].reader(), 5).await);
+    assert_eq!(found, [0, 1, 2, 3, 5]);
+}
+
+#[tokio::test]
+async fn a_sync_that_failed_is_not_tried_again() {
+    let storage = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let pair = Pair::open_on(storage.path(), &Disk::default(), &disk);
+    pair.append(0..3, 30).await;
+    pair.queues[0].set_options(Options {
+        durability: Durability::Async,
+        ..Options::default()
+    });
+    append(&pair.queues[0], 0, 3, 30).await;
+    disk.set(Faults {
+        sync: Some(io::ErrorKind::Other),
+        ..Faults::default()
+    });
+    eventually("it fails", || pair.queues[0].stats().failed.is_some()).await;
+    disk.set(Faults::default());
+    let mut clock = tokio::time::interval(Duration::from_millis(300));
+    clock.tick().await;
+    clock.tick().await;
+    assert!(!pair.queues[0].shared().has_synced(1));
+}
+
+#[tokio::test]
+async fn a_journal_on_a_full_disk_leaves_no_files_behind() {
+    let storage = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    disk.set(Faults {
+        space: Some(10),
+        ..Faults::default()
+    });
+    let pair = Pair::open_on(storage.path(), &disk, &Disk::default());
+    let receipt = pair.submit(0, 30).remove(0);
+    assert_eq!(receipt.durable().await, Err(AppendError::DiskFull));
+    let mut clock = tokio::time::interval(Duration::from_millis(2500));
+    clock.tick().await;
+    clock.tick().await;
+    assert!(
+        journal_files(storage.path()).len() <= 1,
+        "each trial left one"
+    );
+    disk.set(Faults::default());
+    eventually("it resumes", || !pair.queues[0].stats().disk_full).await;
+    pair.append(1..3, 30).await;
+    pair.expect(1..2, 2).await;
+    pair.close().await;
+    assert_eq!(journal_files(storage.path()), Vec::<PathBuf>::new());
 }
