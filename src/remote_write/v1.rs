@@ -18,11 +18,17 @@ use super::wire::{
 };
 use crate::model::Label;
 
+mod canonical;
 mod labels;
+mod payload;
 mod split;
 
+#[cfg(test)]
+mod tests;
+
 use labels::LabelReader;
-pub use labels::{InvalidLabels, Labels, Limits};
+pub use labels::{InvalidLabels, Labels, Limits, is_same};
+use payload::{check_framing, count_payload};
 pub use split::{Piece, count, cut, halve};
 
 /// `WriteRequest.timeseries`.
@@ -40,8 +46,8 @@ pub const HISTOGRAMS: u32 = 4;
 pub(super) const LABEL_NAME: u32 = 1;
 pub(super) const LABEL_VALUE: u32 = 2;
 
-/// The tag of `TimeSeries.samples`.
-const SAMPLE_TAG: u8 = 0x12;
+/// The tag of `WriteRequest.timeseries`.
+const TIMESERIES_TAG: u8 = 0x0a;
 
 /// Why a request is refused: malformed, or with labels that no receiver would take.
 #[derive(Debug, Error)]
@@ -154,19 +160,30 @@ impl<'a> Walker<'a> {
     /// with the next one, to see what else is wrong; after any other error it must not.
     #[inline]
     pub fn next_part(&mut self, series: &mut Series<'a>) -> Result<Option<Part<'a>>, DecodeError> {
+        if let Some((raw, message)) = self.fields.next_short_field(TIMESERIES_TAG) {
+            return self.read_series(raw, message, series);
+        }
         let Some(field) = self.fields.next_field().map_err(DecodeError::Request)? else {
             return Ok(None);
         };
         match (field.number, field.value) {
-            (TIMESERIES, Value::Bytes(message)) => {
-                let index = self.series_index;
-                self.series_index += 1;
-                series.read(field.raw, message, &mut self.reader, index)?;
-                Ok(Some(Part::Series))
-            }
+            (TIMESERIES, Value::Bytes(message)) => self.read_series(field.raw, message, series),
             (METADATA, Value::Bytes(_)) => Ok(Some(Part::Metadata(field.raw))),
             _ => Ok(Some(Part::Unknown(field.raw))),
         }
+    }
+
+    #[inline]
+    fn read_series(
+        &mut self,
+        raw: &'a [u8],
+        message: &'a [u8],
+        series: &mut Series<'a>,
+    ) -> Result<Option<Part<'a>>, DecodeError> {
+        let index = self.series_index;
+        self.series_index += 1;
+        series.read(raw, message, &mut self.reader, index)?;
+        Ok(Some(Part::Series))
     }
 }
 
@@ -316,53 +333,6 @@ impl<'a> Series<'a> {
     }
 }
 
-/// Samples and histograms, histograms alone, and exemplars in what follows the labels of a series.
-/// `None` if labels are in it, or something that is not valid.
-#[inline]
-fn count_payload(payload: &[u8]) -> Option<(u64, u64, u64)> {
-    if let [SAMPLE_TAG, length, sample @ ..] = payload
-        && usize::from(*length) == sample.len()
-        && is_plain_sample(sample)
-    {
-        return Some((1, 0, 0));
-    }
-    let (mut samples, mut histograms, mut exemplars) = (0, 0, 0);
-    let mut fields = Fields::new(payload);
-    while let Some(field) = fields.next_field().ok()? {
-        match (field.number, field.value) {
-            (LABELS, Value::Bytes(_)) => return None,
-            (SAMPLES, Value::Bytes(sample)) => {
-                samples += 1;
-                if !is_plain_sample(sample) {
-                    check_framing(sample).ok()?;
-                }
-            }
-            (HISTOGRAMS, Value::Bytes(histogram)) => {
-                samples += 1;
-                histograms += 1;
-                check_framing(histogram).ok()?;
-            }
-            (EXEMPLARS, Value::Bytes(exemplar)) => {
-                exemplars += 1;
-                check_framing(exemplar).ok()?;
-            }
-            _ => {}
-        }
-    }
-    Some((samples, histograms, exemplars))
-}
-
-/// Whether a sample is just a value and a timestamp behind it, as nearly all are.
-#[inline]
-fn is_plain_sample(sample: &[u8]) -> bool {
-    match sample {
-        [0x09, _, _, _, _, _, _, _, _, 0x10, timestamp @ .., last] => {
-            *last < 0x80 && timestamp.len() < 9 && timestamp.iter().all(|byte| *byte >= 0x80)
-        }
-        _ => false,
-    }
-}
-
 /// Appends `labels` as they stand in a series.
 pub fn encode_labels<'l>(labels: impl Iterator<Item = Label<'l>>, buffer: &mut Vec<u8>) {
     for Label { name, value } in labels {
@@ -374,10 +344,4 @@ pub fn encode_labels<'l>(labels: impl Iterator<Item = Label<'l>>, buffer: &mut V
         put_bytes_field(buffer, LABEL_NAME, name.as_bytes());
         put_bytes_field(buffer, LABEL_VALUE, value.as_bytes());
     }
-}
-
-fn check_framing(message: &[u8]) -> Result<(), WireError> {
-    let mut fields = Fields::new(message);
-    while fields.next_field()?.is_some() {}
-    Ok(())
 }

@@ -110,6 +110,25 @@ impl<'a> Fields<'a> {
         }))
     }
 
+    /// The next field, whole and its bytes alone, if it is length-delimited, has this tag of one
+    /// byte, and a length of at most two bytes. `None` says nothing of what it is then: ask
+    /// [`Self::next_field`].
+    #[inline]
+    pub fn next_short_field(&mut self, tag: u8) -> Option<(&'a [u8], &'a [u8])> {
+        let rest = self.message.get(self.offset..)?;
+        let &[found, low, high, ..] = rest else {
+            return None;
+        };
+        let (start, length) = match (low < 0x80, high < 0x80) {
+            (true, _) => (2, usize::from(low)),
+            (false, true) => (3, usize::from(low & 0x7f) | usize::from(high) << 7),
+            (false, false) => return None,
+        };
+        let raw = rest.get(..start + length).filter(|_| found == tag)?;
+        self.offset += raw.len();
+        Some((raw, &raw[start..]))
+    }
+
     #[inline]
     fn varint(&mut self, field_start: usize) -> Result<u64, WireError> {
         let (value, length) =

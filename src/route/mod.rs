@@ -8,6 +8,7 @@
 
 pub mod config;
 mod delivery;
+mod key;
 mod metrics;
 mod notes;
 mod outbox;

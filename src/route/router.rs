@@ -141,7 +141,7 @@ impl Router {
     /// Whether external labels have to be added to a series with these labels.
     pub(super) fn lacks_external_labels(&self, labels: &Labels<'_>) -> bool {
         let mut names = self.external_labels.iter().map(|(name, _)| name.as_bytes());
-        names.any(|name| labels.find(name, 0).is_none())
+        names.any(|name| labels.find(name).is_none())
     }
 
     /// Fills `set` with `labels` and the external ones that they lack.

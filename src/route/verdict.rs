@@ -26,10 +26,10 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::config::VerdictConfig;
+use super::key::{Deciding, Key, Recent};
 use crate::model::{LabelSet, METRIC_NAME};
 use crate::relabel::{Outcome, Reads, Rules, Scratch};
 use crate::remote_write::v1::Labels;
-use crate::remote_write::wire::put_varint;
 use crate::send::families::Interest;
 
 /// A rough figure of what an entry takes beside its key.
@@ -63,14 +63,14 @@ pub(super) struct VerdictId(pub(super) usize);
 /// What the rules of all routes read: compiled once per configuration.
 #[derive(Debug)]
 pub(super) struct Decider {
-    /// The labels that decide, sorted, each with the external label's value or "".
-    reads: Vec<(String, String)>,
-    routes: Vec<Deciding>,
+    /// The labels that decide, sorted.
+    reads: Vec<Deciding>,
+    routes: Vec<RouteRules>,
 }
 
 /// What is known of one route.
 #[derive(Debug)]
-struct Deciding {
+struct RouteRules {
     rules: Rules,
     /// Whether the labels that its rules read can be named.
     is_decidable: bool,
@@ -78,7 +78,7 @@ struct Deciding {
     interest: Option<Arc<Interest>>,
 }
 
-impl Deciding {
+impl RouteRules {
     /// Adds the labels that its decision depends on to `names`.
     fn new(rules: &Rules, interest: &Arc<Interest>, names: &mut BTreeSet<String>) -> Self {
         let is_decidable = match rules.decision() {
@@ -108,7 +108,7 @@ impl Decider {
     ) -> Self {
         let mut names = BTreeSet::new();
         let routes = routes
-            .map(|(rules, interest)| Deciding::new(rules, interest, &mut names))
+            .map(|(rules, interest)| RouteRules::new(rules, interest, &mut names))
             .collect();
         let external = |name: &String| {
             let label = external_labels
@@ -118,27 +118,12 @@ impl Decider {
         };
         let reads = names
             .into_iter()
-            .map(|name| (name.clone(), external(&name)))
+            .map(|name| Deciding {
+                external: external(&name),
+                name,
+            })
             .collect();
         Self { reads, routes }
-    }
-
-    /// The deciding labels' values, each behind its length, in the order of their names.
-    #[inline]
-    fn key(&self, labels: &Labels<'_>, key: &mut Vec<u8>) {
-        key.clear();
-        let mut from = 0;
-        for (name, external) in &self.reads {
-            let value = match labels.find(name.as_bytes(), from) {
-                Some((value, after)) => {
-                    from = after;
-                    value
-                }
-                None => external.as_bytes(),
-            };
-            put_varint(key, value.len() as u64);
-            key.extend_from_slice(value);
-        }
     }
 
     fn decide(&self, labels: &Labels<'_>, scratch: &mut Scratch) -> Box<[Decision]> {
@@ -146,16 +131,16 @@ impl Decider {
             .iter()
             .filter(|label| {
                 self.reads
-                    .binary_search_by(|(name, _)| name.as_str().cmp(label.name))
+                    .binary_search_by(|read| read.name.as_str().cmp(label.name))
                     .is_ok()
             })
             .collect();
-        for (name, value) in &self.reads {
+        for Deciding { name, external } in &self.reads {
             if !read.contains(name) {
-                read.set(name.as_str(), value.as_str());
+                read.set(name.as_str(), external.as_str());
             }
         }
-        let decide = |route: &Deciding| {
+        let decide = |route: &RouteRules| {
             if !route.is_decidable {
                 return Decision::Open;
             }
@@ -178,15 +163,12 @@ impl Decider {
 pub(super) struct VerdictTable {
     decider: Arc<Decider>,
     bounds: VerdictConfig,
-    young: HashMap<Box<[u8]>, VerdictId>,
-    old: HashMap<Box<[u8]>, VerdictId>,
+    young: HashMap<Key, VerdictId>,
+    old: HashMap<Key, VerdictId>,
     young_bytes: usize,
     old_bytes: usize,
     verdicts: Vec<Verdict>,
     interned: HashMap<Box<[Decision]>, VerdictId>,
-    key: Vec<u8>,
-    /// The key and verdict of the series before: in real payloads most series repeat its name.
-    last: (Vec<u8>, Option<VerdictId>),
     scratch: Scratch,
     activity: Activity,
 }
@@ -221,15 +203,13 @@ impl VerdictTable {
             old_bytes: 0,
             verdicts: Vec::new(),
             interned: HashMap::new(),
-            key: Vec::new(),
-            last: (Vec::new(), None),
             scratch: Scratch::default(),
             activity: Activity::default(),
         }
     }
 
     /// Begins a request. Only here may the table start anew, so that the ids of one request hold.
-    pub(super) fn start_request(&mut self) {
+    pub(super) fn start_request<'r>(&mut self) -> Recent<'r> {
         if self.verdicts.len() >= VERDICTS {
             self.activity.evictions += (self.young.len() + self.old.len()) as u64;
             self.young.clear();
@@ -237,29 +217,32 @@ impl VerdictTable {
             (self.young_bytes, self.old_bytes) = (0, 0);
             self.verdicts.clear();
             self.interned.clear();
-            self.last.1 = None;
         }
+        Recent::new(&self.decider.reads)
     }
 
-    /// The verdict on a series with these labels, sorted by name.
+    /// The verdict on a series with these labels. `recent` is what [`Self::start_request`] gave for
+    /// the request that it is of.
     #[inline]
-    pub(super) fn look_up(&mut self, labels: &Labels<'_>) -> VerdictId {
-        self.decider.key(labels, &mut self.key);
-        if let (last, Some(id)) = &self.last
-            && *last == self.key
-        {
+    pub(super) fn look_up<'r>(
+        &mut self,
+        labels: &Labels<'r>,
+        recent: &mut Recent<'r>,
+    ) -> VerdictId {
+        let reads = self.decider.reads.as_slice();
+        if let Some(id) = recent.next(reads, labels) {
             self.activity.hits += 1;
-            return *id;
+            return id;
         }
-        let id = match self.young.get(self.key.as_slice()) {
-            Some(&id) => {
-                self.activity.hits += 1;
-                id
-            }
-            None => self.promote_or_decide(labels),
+        let values = recent.values(reads);
+        let id = if let Some(&id) = self.young.get(&values) {
+            self.activity.hits += 1;
+            id
+        } else {
+            let key = values.key();
+            self.promote_or_decide(key, labels)
         };
-        std::mem::swap(&mut self.last.0, &mut self.key);
-        self.last.1 = Some(id);
+        recent.id = Some(id);
         id
     }
 
@@ -269,16 +252,17 @@ impl VerdictTable {
         &self.verdicts[index]
     }
 
-    /// The hash of a key in the young half, the old one, and that of the verdicts.
+    /// The hash of a key of one value in the young half, the old one, and that of the verdicts.
     #[cfg(test)]
-    pub(super) fn hashes(&self, key: &[u8]) -> [u64; 3] {
+    pub(super) fn hashes(&self, value: &[u8]) -> [u64; 3] {
         use std::hash::BuildHasher as _;
+        let key = Key::new(std::iter::once(value));
         let hashers = [
             self.young.hasher(),
             self.old.hasher(),
             self.interned.hasher(),
         ];
-        hashers.map(|hasher| hasher.hash_one(key))
+        hashers.map(|hasher| hasher.hash_one(&key))
     }
 
     /// Takes what happened since the last call.
@@ -295,17 +279,17 @@ impl VerdictTable {
     }
 
     #[cold]
-    fn promote_or_decide(&mut self, labels: &Labels<'_>) -> VerdictId {
-        let id = if let Some(id) = self.old.remove(self.key.as_slice()) {
+    fn promote_or_decide(&mut self, key: Key, labels: &Labels<'_>) -> VerdictId {
+        let entry_bytes = key.len() + ENTRY_OVERHEAD_BYTES;
+        let id = if let Some(id) = self.old.remove(&key) {
             self.activity.hits += 1;
-            self.old_bytes -= self.key.len() + ENTRY_OVERHEAD_BYTES;
+            self.old_bytes -= entry_bytes;
             id
         } else {
             self.activity.misses += 1;
             let decisions = self.decider.decide(labels, &mut self.scratch);
             self.intern(decisions)
         };
-        let entry_bytes = self.key.len() + ENTRY_OVERHEAD_BYTES;
         let max_bytes = usize::try_from(self.bounds.max_bytes.bytes()).unwrap_or(usize::MAX);
         if self.young_bytes + entry_bytes > max_bytes / 2
             || self.young.len() >= self.bounds.max_entries.div_ceil(2)
@@ -315,7 +299,7 @@ impl VerdictTable {
             self.old_bytes = std::mem::take(&mut self.young_bytes);
         }
         self.young_bytes += entry_bytes;
-        self.young.insert(self.key.as_slice().into(), id);
+        self.young.insert(key, id);
         id
     }
 

@@ -97,7 +97,7 @@ impl Worker {
     }
 
     fn walk(&mut self, router: &Router, form: Form, request: &[u8]) -> Result<(), DecodeError> {
-        self.table.start_request();
+        let mut recent = self.table.start_request();
         let mut walker = Walker::new(request, router.limits());
         let mut series = Series::default();
         let mut set = LabelSet::new();
@@ -105,7 +105,7 @@ impl Worker {
         while let Some(part) = walker.next_part(&mut series)? {
             match part {
                 Part::Series => {
-                    let id = self.table.look_up(&series.labels);
+                    let id = self.table.look_up(&series.labels, &mut recent);
                     self.count(id, series.samples);
                     let verdict = self.table.verdict(id);
                     self.sorter.add_series(router, verdict, &series, &mut set);
@@ -317,7 +317,7 @@ fn leave_out(tally: &mut Tally, route: &Route, index: usize, series: &Series<'_>
 
 /// The metric's name; empty if the series has none.
 fn name_of<'l>(labels: &Labels<'l>) -> &'l str {
-    let name = labels.find(METRIC_NAME.as_bytes(), 0);
-    name.and_then(|(name, _)| str::from_utf8(name).ok())
+    let name = labels.find(METRIC_NAME.as_bytes());
+    name.and_then(|name| str::from_utf8(name).ok())
         .unwrap_or_default()
 }

@@ -17,14 +17,10 @@ use thiserror::Error;
 
 use super::{LABEL_NAME, LABEL_VALUE};
 use crate::model::Label;
-use crate::remote_write::wire::{Fields, Value, WireError, read_varint};
+use crate::remote_write::wire::{Fields, Value, WireError};
 
 /// How much of a series is shown in an error, in bytes.
 const DESCRIPTION_LIMIT_BYTES: usize = 256;
-/// The tags of `TimeSeries.labels`, `Label.name` and `Label.value`.
-const LABEL_TAG: u8 = 0x0a;
-const NAME_TAG: u8 = 0x0a;
-const VALUE_TAG: u8 = 0x12;
 
 /// Bounds on the labels of a series.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,67 +77,114 @@ pub enum InvalidLabels {
 }
 
 /// Where something stands in the series' message.
-type Span = Range<usize>;
+pub(super) type Span = Range<usize>;
 
 /// Where a label stands.
 #[derive(Clone, Debug, Default)]
-struct LabelSpan {
-    name: Span,
-    value: Span,
+pub(super) struct LabelSpan {
+    pub(super) name: Span,
+    pub(super) value: Span,
 }
 
 /// The labels of one series: sorted by name, each name once, no empty value.
 #[derive(Debug, Default)]
 pub struct Labels<'a> {
-    message: &'a [u8],
-    /// The front of the message with all labels in it, if that is valid UTF-8 as a whole.
-    text: &'a str,
-    /// At most as many as the limit allows; those beyond it are only counted.
-    spans: Vec<LabelSpan>,
+    pub(super) message: &'a [u8],
+    /// How much of the message, from its front, is valid UTF-8 as a whole, with all labels in it
+    /// if it is not nothing.
+    pub(super) text_end: usize,
+    /// Where the labels stand, in its first `count` places; what is behind them is left from
+    /// another series. At most as many as the limit allows; those beyond it are only counted.
+    pub(super) places: Vec<LabelSpan>,
+    pub(super) count: usize,
 }
 
 impl<'a> Labels<'a> {
     /// The labels in order of their names.
     #[must_use]
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Label<'a>> + Clone {
-        self.spans.iter().map(|LabelSpan { name, value }| Label {
-            name: self.read(name),
-            value: self.read(value),
-        })
+        let text = self.text();
+        let read = move |span| self.read(text, span);
+        self.spans()
+            .iter()
+            .map(move |LabelSpan { name, value }| Label {
+                name: read(name),
+                value: read(value),
+            })
     }
 
-    /// The value of the label `name`, looked for from the label `from` on, and the place after it.
+    /// The value of the label `name`.
+    #[must_use]
+    pub fn find(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.find_near(name, 0, 0).map(|(value, _)| value)
+    }
+
+    /// The value of the label `name` and its place: looked for at the place `near`, and then from
+    /// the place `from` on.
     #[inline]
     #[must_use]
-    pub fn find(&self, name: &[u8], from: usize) -> Option<(&'a [u8], usize)> {
-        let is_it = |label: &LabelSpan| self.bytes(&label.name) == name;
-        let at = from + self.spans.get(from..)?.iter().position(is_it)?;
-        Some((self.bytes(&self.spans[at].value), at + 1))
+    pub fn find_near(&self, name: &[u8], from: usize, near: usize) -> Option<(&'a [u8], usize)> {
+        let spans = self.spans();
+        let is_it = |label: &LabelSpan| is_same(self.bytes(&label.name), name);
+        if let Some(label) = spans.get(near)
+            && is_it(label)
+        {
+            return Some((self.bytes(&label.value), near));
+        }
+        let at = from + spans.get(from..)?.iter().position(is_it)?;
+        Some((self.bytes(&spans.get(at)?.value), at))
     }
 
     /// Begins the series with this message.
+    #[inline]
     pub(super) fn start(&mut self, message: &'a [u8]) {
         self.message = message;
-        self.text = "";
-        self.spans.clear();
+        (self.text_end, self.count) = (0, 0);
+    }
+
+    /// Notes where one more label stands.
+    pub(super) fn push(&mut self, label: LabelSpan) {
+        match self.places.get_mut(self.count) {
+            Some(place) => *place = label,
+            None => self.places.push(label),
+        }
+        self.count += 1;
     }
 
     #[inline]
-    fn bytes(&self, span: &Span) -> &'a [u8] {
+    fn spans(&self) -> &[LabelSpan] {
+        &self.places[..self.count]
+    }
+
+    /// The name of the last one that was noted.
+    #[inline]
+    pub(super) fn last_name(&self) -> &'a [u8] {
+        self.spans()
+            .last()
+            .map_or(&[], |label| self.bytes(&label.name))
+    }
+
+    #[inline]
+    pub(super) fn bytes(&self, span: &Span) -> &'a [u8] {
         &self.message[span.clone()]
     }
 
-    #[inline]
-    fn read(&self, span: &Span) -> &'a str {
-        // What is here was found valid, so it is never replaced by nothing.
-        self.checked(span).unwrap_or_default()
+    /// The front of the message with all labels in it, if that is valid UTF-8 as a whole.
+    fn text(&self) -> &'a str {
+        from_utf8(&self.message[..self.text_end]).unwrap_or_default()
     }
 
     #[inline]
-    fn checked(&self, span: &Span) -> Result<&'a str, InvalidLabels> {
+    fn read(&self, text: &'a str, span: &Span) -> &'a str {
+        // What is here was found valid, so it is never replaced by nothing.
+        self.checked(text, span).unwrap_or_default()
+    }
+
+    #[inline]
+    fn checked(&self, text: &'a str, span: &Span) -> Result<&'a str, InvalidLabels> {
         // A span of a valid whole can still be invalid alone: its ends may lie within a character
         // that a length byte completes. `get` answers None for that.
-        if let Some(text) = self.text.get(span.clone()) {
+        if let Some(text) = text.get(span.clone()) {
             return Ok(text);
         }
         from_utf8(self.bytes(span)).map_err(|_why| InvalidLabels::NotUtf8)
@@ -151,51 +194,13 @@ impl<'a> Labels<'a> {
 /// Reads the labels of series into [`Labels`].
 #[derive(Debug)]
 pub(super) struct LabelReader {
-    limits: Limits,
+    pub(super) limits: Limits,
     count: usize,
 }
 
 impl LabelReader {
     pub(super) fn new(limits: Limits) -> Self {
         Self { limits, count: 0 }
-    }
-
-    /// Reads the labels of a series that is encoded as the specification wants it, and answers
-    /// where they end. `None` if anything about them is otherwise, or wrong.
-    #[inline]
-    pub(super) fn read_canonical(&self, labels: &mut Labels<'_>) -> Option<usize> {
-        let message = labels.message;
-        let (mut end, mut unchecked) = (0, 0);
-        let mut last: &[u8] = &[];
-        while message.get(end) == Some(&LABEL_TAG) {
-            let front = short_label(message, end).or_else(|| long_label(message, end))?;
-            let (name, value) = (labels.bytes(&front.name), labels.bytes(&front.value));
-            let is_expected = self.allow(name, value) && is_after(name, last);
-            if !is_expected || labels.spans.len() == self.limits.labels_per_series {
-                return None;
-            }
-            if front.value.end - end >= 0x80 {
-                // Its lengths may be no ASCII.
-                from_utf8(&message[unchecked..end]).ok()?;
-                from_utf8(name).and(from_utf8(value)).ok()?;
-                unchecked = front.value.end;
-            }
-            last = name;
-            end = front.value.end;
-            labels.spans.push(front);
-        }
-        let text = from_utf8(&message[unchecked..end]).ok()?;
-        if unchecked == 0 {
-            labels.text = text;
-        }
-        (end > 0).then_some(end)
-    }
-
-    /// Whether a label is within the limits and not empty.
-    #[inline]
-    fn allow(&self, name: &[u8], value: &[u8]) -> bool {
-        (1..=self.limits.label_name_bytes).contains(&name.len())
-            && (1..=self.limits.label_value_bytes).contains(&value.len())
     }
 
     /// Begins a series whose labels are pushed one by one.
@@ -232,7 +237,7 @@ impl LabelReader {
         }
         self.count += 1;
         if self.count <= self.limits.labels_per_series {
-            labels.spans.push(LabelSpan { name, value });
+            labels.push(LabelSpan { name, value });
         }
         Ok(())
     }
@@ -248,11 +253,12 @@ impl LabelReader {
         if count > limit {
             return Err(InvalidLabels::TooMany { count, limit });
         }
-        labels.text = from_utf8(&labels.message[..labels_end]).unwrap_or_default();
+        let text = from_utf8(&labels.message[..labels_end]).unwrap_or_default();
+        labels.text_end = text.len();
         let mut canonical = true;
         let mut last = "";
-        for LabelSpan { name, value } in &labels.spans {
-            let (name, value) = (labels.checked(name)?, labels.checked(value)?);
+        for LabelSpan { name, value } in labels.spans() {
+            let (name, value) = (labels.checked(text, name)?, labels.checked(text, value)?);
             self.check(Label { name, value })?;
             canonical &= !value.is_empty() && last < name;
             last = name;
@@ -260,15 +266,17 @@ impl LabelReader {
         if !canonical {
             let message = labels.message;
             let name = |label: &LabelSpan| &message[label.name.clone()];
-            labels.spans.retain(|label| !label.value.is_empty());
-            labels.spans.sort_unstable_by_key(name);
-            let mut pairs = labels.spans.windows(2);
+            labels.places.truncate(labels.count);
+            labels.places.retain(|label| !label.value.is_empty());
+            labels.places.sort_unstable_by_key(name);
+            labels.count = labels.places.len();
+            let mut pairs = labels.places.windows(2);
             if let Some(pair) = pairs.find(|pair| name(&pair[0]) == name(&pair[1])) {
-                let twice = labels.read(&pair[0].name).to_owned();
+                let twice = labels.read(text, &pair[0].name).to_owned();
                 return Err(InvalidLabels::Duplicate(twice));
             }
         }
-        if labels.spans.is_empty() {
+        if labels.count == 0 {
             Err(InvalidLabels::None)
         } else {
             Ok(canonical)
@@ -314,7 +322,7 @@ impl Labels<'_> {
             String::from_utf8_lossy(shown)
         };
         let mut description = String::from("{");
-        for (index, LabelSpan { name, value }) in self.spans.iter().enumerate() {
+        for (index, LabelSpan { name, value }) in self.spans().iter().enumerate() {
             let comma = if index == 0 { "" } else { ", " };
             write!(description, "{comma}{}={:?}", text(name), text(value))
                 .expect("writing to a string does not fail");
@@ -329,46 +337,19 @@ impl Labels<'_> {
     }
 }
 
-/// Whether a name comes after the one before it. Mostly their first bytes tell, and names are too
-/// short for a comparison of whole blocks to gain anything.
+/// Whether two short texts are the same. Those that differ mostly do so in their length or at
+/// their end.
 #[inline]
-fn is_after(name: &[u8], last: &[u8]) -> bool {
-    last.iter().lt(name)
-}
-
-/// The label at `at` if its lengths take one byte each, as nearly all do.
-#[inline]
-fn short_label(message: &[u8], at: usize) -> Option<LabelSpan> {
-    let [LABEL_TAG, length, rest @ ..] = message.get(at..)? else {
-        return None;
-    };
-    let [NAME_TAG, name_length, rest @ ..] = rest.get(..usize::from(*length))? else {
-        return None;
-    };
-    let [VALUE_TAG, value_length, value @ ..] = rest.get(usize::from(*name_length)..)? else {
-        return None;
-    };
-    let is_short = *length < 0x80 && usize::from(*value_length) == value.len();
-    let name = at + 4..at + 4 + usize::from(*name_length);
-    let value = name.end + 2..at + 2 + usize::from(*length);
-    is_short.then_some(LabelSpan { name, value })
-}
-
-/// The label at `at` whatever its lengths.
-fn long_label(message: &[u8], at: usize) -> Option<LabelSpan> {
-    let label = field_at(message, at, LABEL_TAG)?;
-    let name = field_at(message, label.start, NAME_TAG)?;
-    let value = field_at(message, name.end, VALUE_TAG)?;
-    (value.end == label.end).then_some(LabelSpan { name, value })
-}
-
-/// The bytes of the length-delimited field at `at`, if it has this tag.
-fn field_at(message: &[u8], at: usize, tag: u8) -> Option<Span> {
-    let [found, rest @ ..] = message.get(at..)? else {
-        return None;
-    };
-    let (length, taken) = read_varint(rest).ok()?;
-    let start = at + 1 + taken;
-    let end = start.checked_add(usize::try_from(length).ok()?)?;
-    (*found == tag && end <= message.len()).then_some(start..end)
+#[must_use]
+pub fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match (one.last_chunk::<8>(), other.last_chunk::<8>()) {
+        (Some(end), Some(other_end)) => {
+            let (chunks, others) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
+            end == other_end && chunks.iter().zip(others).all(|(one, other)| one == other)
+        }
+        _ => one.iter().eq(other),
+    }
 }

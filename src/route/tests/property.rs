@@ -6,13 +6,24 @@ use proptest::prelude::*;
 
 use super::super::config::VerdictConfig;
 use super::super::verdict::{Decision, VerdictTable};
-use super::{decider, read};
+use super::{LIMITS, decider, request};
 use crate::model::{Label, LabelSet};
 use crate::relabel::{Outcome, RuleConfig, Rules, Scratch};
+use crate::remote_write::v1::{Series, Walker};
 use crate::settings::ByteSize;
 
 const NAMES: [&str; 5] = ["__name__", "cluster", "job", "pod", "zone"];
-const VALUES: [&str; 7] = ["", "a", "ab", "b", "p1", "p2", "x;y"];
+const VALUES: [&str; 9] = [
+    "",
+    "a",
+    "ab",
+    "b",
+    "p1",
+    "p2",
+    "x;y",
+    "abcdefghijklmnopqrst1",
+    "abcdefghijklmnopqrst2",
+];
 const REGEXES: [&str; 12] = [
     "a",
     "a|b|p1",
@@ -120,6 +131,7 @@ proptest! {
         external in prop::option::of(prop::sample::select(&["a", "b"][..])),
         max_entries in 1usize..20,
         max_bytes in 1u64..4000,
+        per_request in 1usize..12,
     ) {
         let external: Vec<_> =
             external.iter().map(|value| ("cluster".to_owned(), (*value).to_owned())).collect();
@@ -128,18 +140,24 @@ proptest! {
             let decider = Arc::new(decider(routes, &external));
             let mut table = VerdictTable::new(decider, bounds);
             // Twice, so that what was remembered or forgotten is asked for again.
-            for labels in series.iter().chain(&series) {
-                table.start_request();
-                let id = read(labels, |labels| table.look_up(labels));
-                for (rules, &decision) in routes.iter().zip(table.verdict(id).decisions()) {
-                    let expected = outcome(rules, labels, &external);
-                    match (expected, decision) {
-                        (Outcome::Kept, Decision::Kept) | (_, Decision::Open) => {}
-                        (Outcome::Dropped { rule }, Decision::Dropped(by)) => {
-                            prop_assert_eq!(rule, by);
-                        }
-                        (outcome, decision) => {
-                            prop_assert!(false, "{outcome:?} but {decision:?} for {labels:?}");
+            let twice: Vec<_> = series.iter().chain(&series).collect();
+            for together in twice.chunks(per_request) {
+                let request = request(together.iter().map(|labels| labels.as_slice()));
+                let mut walker = Walker::new(&request, LIMITS);
+                let (mut recent, mut read) = (table.start_request(), Series::default());
+                for labels in together {
+                    walker.next_part(&mut read).unwrap();
+                    let id = table.look_up(&read.labels, &mut recent);
+                    for (rules, &decision) in routes.iter().zip(table.verdict(id).decisions()) {
+                        let expected = outcome(rules, labels, &external);
+                        match (expected, decision) {
+                            (Outcome::Kept, Decision::Kept) | (_, Decision::Open) => {}
+                            (Outcome::Dropped { rule }, Decision::Dropped(by)) => {
+                                prop_assert_eq!(rule, by);
+                            }
+                            (outcome, decision) => {
+                                prop_assert!(false, "{outcome:?} but {decision:?} for {labels:?}");
+                            }
                         }
                     }
                 }

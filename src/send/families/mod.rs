@@ -305,7 +305,7 @@ impl Lessons {
 
     /// Notes what a series in the carried form says of its metric, if it says anything.
     pub fn hear_series(&mut self, families: &Families, series: &Series<'_>) {
-        let Some((name, _)) = series.labels.find(METRIC_NAME.as_bytes(), 0) else {
+        let Some(name) = series.labels.find(METRIC_NAME.as_bytes()) else {
             return;
         };
         if let (Ok(name), Some(metadata)) = (str::from_utf8(name), series.carried_metadata()) {
