@@ -44,8 +44,8 @@ impl Storage {
         Self::beside_relay(path, BTreeMap::new(), None, CancellationToken::new())
     }
 
-    /// The directory of a relay with this journal, whose routes have the stores `running`. A command ends early when
-    /// `stop` says so.
+    /// The directory of a relay with this journal, whose routes have the stores `running`. A
+    /// command ends early when `stop` says so.
     #[must_use]
     pub fn beside_relay(
         path: PathBuf,

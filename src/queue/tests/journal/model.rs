@@ -88,7 +88,7 @@ impl Model {
                 }
                 drop((journal, queues));
                 assert_eq!(journal_files(self.storage.path()), Vec::<PathBuf>::new());
-                self.go_on(|_, _| {}).await;
+                self.go_on(|_, _| {});
             }
             Step::PowerCut { from, length } => {
                 let lose = |bytes: &mut Vec<u8>, synced: usize| {
@@ -101,7 +101,7 @@ impl Model {
                         None => bytes.truncate(from),
                     }
                 };
-                self.go_on(lose).await;
+                self.go_on(lose);
             }
         }
     }
@@ -151,7 +151,7 @@ impl Model {
 
     /// Goes on with a copy of the files, as a crash would leave them: `lose` changes a segment, but
     /// not what was synced of it.
-    async fn go_on(&mut self, lose: impl Fn(&mut Vec<u8>, usize)) {
+    fn go_on(&mut self, lose: impl Fn(&mut Vec<u8>, usize)) {
         let to = tempfile::tempdir().unwrap();
         for name in NAMES {
             let (from, to) = (self.storage.path().join(name), to.path().join(name));
