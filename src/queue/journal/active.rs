@@ -16,7 +16,7 @@ const ZEROS: usize = 1 << 20;
 
 /// The name of the file that is deleted to have space for a recovery.
 pub(super) const RESERVE: &str = "reserve";
-pub(super) const RESERVE_BYTES: usize = 4 << 20;
+pub(super) const RESERVE_BYTES: usize = 1 << 20;
 
 /// A file with records that are not all synced in their segments.
 pub(super) struct JournalFile {

@@ -14,7 +14,7 @@
 //! 3. A file of the journal is written again only when all its records are synced in the segments.
 //!    A queue that cannot write them keeps the file on the disk until a restart; other queues go on
 //!    in another.
-//! 4. The files take at most 68 MiB, or as much as one group of appends if that is larger, beside
+//! 4. The files take at most 65 MiB, or as much as one group of appends if that is larger, beside
 //!    those that are kept for a queue that cannot write.
 //!
 //! # How it works
@@ -54,14 +54,15 @@
 //!
 //! # When something fails
 //! - *A write finds the disk full*: the batch is refused with [`AppendError::DiskFull`], and so
-//!   is everything until a trial write, once a second, succeeds.
+//!   is everything until a trial write, once a second, succeeds. A file that cannot grow counts as
+//!   full, so that a small volume is enough.
 //! - *Any other failed write, any failed sync*: poisoned until a restart, and with it all queues
 //!   under [`Durability::Fsync`](super::Durability::Fsync).
 //! - *A segment cannot be written or synced after its records were journaled*: they are there
 //!   when the queue is opened again. One whose disk was full goes on by itself when it is no more.
 //! - *A block is damaged*: skipped to the next whole one and logged, on recovery.
 //! - *A queue's directory is gone, or another queue is in it*: its records are left out.
-//! - *Recovery finds the disk full*: there are 4 MiB in `reserve` for this. If they are not enough
+//! - *Recovery finds the disk full*: there is 1 MiB in `reserve` for this. If it is not enough
 //!   it fails, nothing is deleted, and the next one tries again.
 
 use std::collections::HashMap;

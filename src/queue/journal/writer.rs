@@ -210,14 +210,9 @@ impl Writer {
         true
     }
 
-    /// Has the queues sync what is in the current file, and goes on in another.
+    /// Goes on in another file, if there was one.
     fn begin_file(&mut self) -> Result<(), Failure> {
-        if let Some(full) = self.current.take() {
-            // Those of the file before have had their time.
-            while self.ask_for_sync() {}
-            self.to_sync.extend(full.needs.values().cloned());
-            self.full.push(full);
-        }
+        self.end_file();
         self.release();
         while self.full.len() >= FILES {
             while self.ask_for_sync() {}
@@ -237,6 +232,16 @@ impl Writer {
             self.free.push(file);
         }
         begun
+    }
+
+    /// Has the queues sync what is in the current file.
+    fn end_file(&mut self) {
+        if let Some(full) = self.current.take() {
+            // Those of the file before have had their time.
+            while self.ask_for_sync() {}
+            self.to_sync.extend(full.needs.values().cloned());
+            self.full.push(full);
+        }
     }
 
     /// Finds files that nobody needs any more.
@@ -318,9 +323,11 @@ impl Writer {
                 info!(directory = %self.directory.display(), "the disk has space again");
                 self.core.set_health(Health::Well);
             }
-            Err(Failure::DiskFull(_)) => {}
+            // Its own space can be used again before there is other.
+            Err(Failure::DiskFull(_)) => self.end_file(),
             Err(failure) => drop(self.fail(failure)),
         }
+        while self.core.lock().health == Health::DiskFull && self.ask_for_sync() {}
     }
 
     /// Deletes what no queue needs. When all of them were closed in order that is everything.

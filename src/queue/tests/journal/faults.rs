@@ -312,3 +312,29 @@ async fn a_journal_on_a_full_disk_leaves_no_files_behind() {
     pair.close().await;
     assert_eq!(journal_files(storage.path()), Vec::<PathBuf>::new());
 }
+
+#[tokio::test]
+async fn a_volume_that_is_smaller_than_a_file_of_the_journal_is_enough() {
+    let storage = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    disk.set(Faults {
+        space: Some(100 << 10),
+        ..Faults::default()
+    });
+    let pair = Pair::open_on(storage.path(), &disk, &Disk::default());
+    let mut refused = 0;
+    for id in 0..100 {
+        loop {
+            eventually("it resumes", || !pair.queues[0].stats().disk_full).await;
+            let receipts = pair.submit(id, 1000);
+            match receipts.into_iter().next().unwrap().durable().await {
+                Ok(()) => break,
+                Err(error) => assert_eq!(error, AppendError::DiskFull),
+            }
+            refused += 1;
+        }
+    }
+    assert!((2..10).contains(&refused), "{refused}");
+    pair.append(1000..1001, 30).await;
+    pair.expect(0..100, 1000).await;
+}
