@@ -77,6 +77,11 @@ impl Writer {
     /// Finds out whether a disk that was full has space again.
     pub(super) fn try_disk(&mut self) {
         self.last_trial = Instant::now();
+        if self.shared.lock().end_consumed_segment() {
+            // It is deleted before the next trial.
+            self.active = None;
+            return;
+        }
         let tried = if let Some(active) = &mut self.active {
             let written = active.write(&vec![0; TRIAL_BYTES], 0);
             written.and_then(|()| active.trim())

@@ -85,7 +85,8 @@
 //! - *A footer is damaged or missing*: the segment is read once, on open.
 //! - *`progress` is damaged or missing*: records whose segments are still there are repeated.
 //! - *A write finds the disk full*: the file is cut back to what is durable, and
-//!   [`ReserveError::DiskFull`] answers until a trial write, once a second, succeeds.
+//!   [`ReserveError::DiskFull`] answers until a trial write, once a second, succeeds. The last
+//!   segment is deleted then too, if all in it has been dealt with.
 //! - *Any other failed write, any failed sync*: poisoned, [`ReserveError::Failed`] until it is
 //!   opened again. A sync is never repeated, since the second may succeed without having written
 //!   what the first lost. Reading goes on.

@@ -167,6 +167,23 @@ impl State {
         Ok(())
     }
 
+    /// Ends the last segment without a footer if nothing in it is needed: where the disk is full it
+    /// may be what fills it. Answers whether it did.
+    pub(super) fn end_consumed_segment(&mut self) -> bool {
+        let Some(at) = self.segments.len().checked_sub(1) else {
+            return false;
+        };
+        let last = &mut self.segments[at];
+        if last.sealed || last.queued.records > 0 || last.data_end <= SEGMENT_HEADER_BYTES {
+            return false;
+        }
+        last.sealed = true;
+        self.remove_if_consumed(at);
+        // What is done with need not be synced.
+        self.synced_through = self.written_through;
+        true
+    }
+
     /// Whether the segments are to be synced, once all is in them that is wanted.
     pub(super) fn wants_sync(&self) -> bool {
         self.sync_wanted > self.synced_through || self.phase != Phase::Open

@@ -204,6 +204,33 @@ async fn a_full_disk_refuses_and_resumes_by_itself() {
 }
 
 #[tokio::test]
+async fn a_segment_that_fills_the_disk_goes_when_all_in_it_is_delivered() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let queue = open_on(&disk, directory.path());
+    let mut reader = queue.reader();
+    append_all(&queue, 0..5).await;
+    disk.set(Faults {
+        space: Some(32 + 5 * 68),
+        ..Faults::default()
+    });
+    for turn in 1..3 {
+        let receipt = submit(&queue, 0, 50, 20).unwrap();
+        assert_eq!(receipt.durable().await, Err(AppendError::DiskFull));
+        let last = read_through(&mut reader, turn * 5 - 1).await.pop().unwrap();
+        assert!(queue.stats().disk_full);
+        queue.acknowledge(0, last.position);
+        eventually("it resumes", || !queue.stats().disk_full).await;
+        append_all(&queue, turn * 5..turn * 5 + 5).await;
+        assert_eq!(segments(directory.path()).len(), 1);
+    }
+    queue.close().await.unwrap();
+    let (queue, _) = open(directory.path(), Options::default());
+    let found = ids(&read_through(&mut queue.reader(), 14).await);
+    assert_eq!(found, (10..15).collect::<Vec<_>>());
+}
+
+#[tokio::test]
 async fn a_disk_without_space_for_zeros_still_takes_records() {
     let directory = tempfile::tempdir().unwrap();
     let disk = Disk::default();
