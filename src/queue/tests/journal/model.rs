@@ -144,7 +144,13 @@ impl Model {
             return;
         }
         let entries = read_through(&mut queues[at].reader(), given[end - 1]).await;
-        assert_eq!(ids(&entries), given[self.acknowledged[at]..end]);
+        let found = ids(&entries);
+        let (again, expected) = given[..end].split_at(self.acknowledged[at]);
+        let repeated = found.len() - expected.len();
+        assert_eq!(found[repeated..], *expected);
+        // What was acknowledged before a crash may come again, in order, and nothing else.
+        let repeated = &found[..repeated];
+        assert!(repeated.is_sorted() && repeated.iter().all(|id| again.contains(id)));
         queues[at].acknowledge(0, entries.last().unwrap().position);
         self.acknowledged[at] = end;
     }
@@ -172,11 +178,7 @@ impl Model {
         }
         let disk = Disk::default();
         let (journal, queues) = Self::open(to.path(), &disk);
-        // What was acknowledged last may come again, and nothing else.
-        for (at, queue) in queues.iter().enumerate() {
-            let mut missing = self.given[at].len() - self.acknowledged[at];
-            missing = missing.max(usize::try_from(queue.stats().queued.records).unwrap());
-            self.acknowledged[at] = self.given[at].len() - missing;
+        for queue in &queues {
             assert_eq!(queue.stats().corrupt_regions, 0);
         }
         self.open = Some((journal, queues));
@@ -185,9 +187,11 @@ impl Model {
 
     async fn finish(mut self) {
         for at in 0..2 {
-            self.deliver(at, usize::MAX / 2).await;
-            let (_, queues) = self.open.as_ref().unwrap();
-            assert_eq!(queues[at].stats().queued.records, 0);
+            if self.acknowledged[at] < self.given[at].len() {
+                self.deliver(at, usize::MAX / 2).await;
+                let (_, queues) = self.open.as_ref().unwrap();
+                assert_eq!(queues[at].stats().queued.records, 0);
+            }
         }
     }
 }
