@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::active::{Active, Failure, segment_bytes, zeros};
+use super::alarm::Alarm;
 use super::disk::{OpenLog, is_full};
 use super::format::{RecordHeader, SEGMENT_HEADER_BYTES};
 use super::group::{Append, Group};
@@ -86,20 +87,14 @@ impl Writer {
         let shared = Arc::clone(&self.shared);
         let mut state = shared.lock();
         loop {
-            let now = Instant::now();
-            let mut wake: Option<Duration> = None;
-            let mut is_due = |at: Instant| {
-                let left = at.saturating_duration_since(now);
-                wake = Some(wake.map_or(left, |wake| wake.min(left)));
-                left.is_zero()
-            };
+            let mut alarm = Alarm::new();
             // What is durable elsewhere waits for space on the disk.
             let can_wait = state.pending.waiters == 0 && state.phase == Phase::Open;
             let is_stuck = can_wait && state.health == Health::DiskFull;
             let wants_sync = state.wants_sync();
             let at_once = state.pending.is_large() || wants_sync || state.phase != Phase::Open;
             if let Some(patience) = state.pending.patience.filter(|_| !is_stuck)
-                && (at_once || is_due(self.pending_from(&state, now) + patience))
+                && (at_once || alarm.is_due(self.pending_from(&state, alarm.now()) + patience))
             {
                 self.pending_since = None;
                 let group = std::mem::replace(&mut state.pending, std::mem::take(&mut self.spare));
@@ -109,7 +104,7 @@ impl Writer {
             let is_failed = matches!(state.health, Health::Failed(_));
             if self.unsynced
                 && !is_failed
-                && (is_due(self.last_sync + SYNC_EVERY) || state.phase != Phase::Open)
+                && (alarm.is_due(self.last_sync + SYNC_EVERY) || state.phase != Phase::Open)
             {
                 return Job::Sync;
             }
@@ -125,7 +120,8 @@ impl Writer {
                 return Job::SyncProgress(state.progress.clone(), waiters);
             }
             if state.progress_changed
-                && (is_due(self.last_save + SAVE_PROGRESS_EVERY) || state.phase != Phase::Open)
+                && (alarm.is_due(self.last_save + SAVE_PROGRESS_EVERY)
+                    || state.phase != Phase::Open)
             {
                 state.progress_changed = false;
                 return Job::SaveProgress(state.progress.clone());
@@ -135,10 +131,10 @@ impl Writer {
                 return Job::Stop;
             }
             let may_try = state.health == Health::DiskFull && state.phase == Phase::Open;
-            if may_try && is_due(self.last_trial + TRY_FULL_DISK_EVERY) {
+            if may_try && alarm.is_due(self.last_trial + TRY_FULL_DISK_EVERY) {
                 return Job::TryDisk;
             }
-            state = shared.wait(state, wake);
+            state = shared.wait(state, alarm);
         }
     }
 

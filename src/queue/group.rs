@@ -8,7 +8,7 @@ use super::format::RecordHeader;
 use super::journal::Waiter;
 use super::state::State;
 
-/// Memory that a queue keeps for its next group.
+/// Memory that is kept for what comes next.
 const SPARE_BYTES: usize = 1 << 20;
 
 /// What is durable already is on its way to a segment for so long, so that one write does for many
@@ -16,7 +16,7 @@ const SPARE_BYTES: usize = 1 << 20;
 pub(super) const WRITE_WITHIN: Duration = Duration::from_millis(10);
 
 /// From this size on nothing is gained by waiting for more.
-const LARGE_BYTES: usize = 1 << 20;
+pub(super) const LARGE_BYTES: usize = 1 << 20;
 
 /// Records that are committed together.
 #[derive(Default)]
@@ -52,11 +52,7 @@ impl Group {
 
     /// Empties it and keeps a reasonable part of its memory for the next.
     pub(super) fn clear(&mut self) {
-        self.buffer.clear();
-        self.buffer.shrink_to(SPARE_BYTES);
-        self.records.clear();
-        self.records
-            .shrink_to(SPARE_BYTES / size_of::<RecordHeader>());
+        empty(&mut self.buffer, &mut self.records);
         self.appends.clear();
         self.patience = None;
         self.waiters = 0;
@@ -186,6 +182,14 @@ impl State {
             self.pending.extend(bytes, records, patience, append.waiter);
         }
     }
+}
+
+/// Empties what holds encoded records, and keeps a reasonable part of its memory.
+pub(super) fn empty(buffer: &mut Vec<u8>, records: &mut Vec<RecordHeader>) {
+    buffer.clear();
+    buffer.shrink_to(SPARE_BYTES);
+    records.clear();
+    records.shrink_to(SPARE_BYTES / size_of::<RecordHeader>());
 }
 
 pub(super) fn tally(records: &[RecordHeader]) -> Tally {

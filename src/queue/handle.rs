@@ -215,7 +215,7 @@ impl Queue {
 
     /// Drops everything that is durable now; returns how much that was, when it would not come back
     /// after a power cut either. What the reader's owner has in hand is part of it, and goes when
-    /// it is withdrawn.
+    /// it is withdrawn. What a disk that is full or has failed keeps in the journal stays there.
     ///
     /// # Errors
     /// If this cannot be remembered; then what was dropped may be back after a restart.

@@ -26,12 +26,14 @@
 //! [`Queue::append`] copies records into the *pending group*, under a short lock. Each queue has
 //! one thread that writes: it takes the whole group, writes it with one `write`, syncs with one
 //! `fdatasync`, answers everybody who waits for the group, and takes what has come meanwhile. A
-//! queue with a [journal](Journal) is told what is durable already, and writes it unsynced: one
-//! sync does for all queues of a directory. A
 //! group in which nobody is in a hurry ([`Queue::append_within`]) waits for more of its kind. A
 //! thread and not a job on the runtime's pool, so that a disk that hangs holds up neither other
 //! blocking work nor another queue, and a queue needs no runtime to be written; a parked thread
 //! costs a few KiB. The same thread cuts segments, deletes consumed ones and saves progress.
+//!
+//! With a [`Journal`], which all queues of a directory share, records become durable there first:
+//! one sync does for all queues ([`append_all`]). The queue's thread is handed what is durable, and
+//! writes it without a sync.
 //!
 //! # On disk
 //! All integers are little-endian. `crc(x)` is the CRC-32 (IEEE) of `x` *started from the queue's
@@ -63,9 +65,9 @@
 //! A record has been dealt with if its position is at most `dropped_through`, or at most its
 //! stream's position in `progress`.
 //!
-//! Under [`Durability::Fsync`] the segment that is being written is lengthened by zeros ahead of
-//! small records, since a file that does not grow is synced at less cost; they are cut off when it
-//! is sealed or the queue is closed.
+//! Under [`Durability::Fsync`] without a journal the segment that is being written is lengthened by
+//! zeros ahead of small records, since a file that does not grow is synced at less cost; they are
+//! cut off when it is sealed or the queue is closed.
 //!
 //! To read: take the segments by name; read records while their checksums hold and their
 //! positions grow; where one does not, search on byte by byte for the next whole one. The header
@@ -104,6 +106,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 mod active;
+mod alarm;
 mod append;
 mod commit;
 mod delivery;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::disk::free_bytes;
 use super::format::RecordHeader;
 use super::journal::Core;
@@ -58,22 +59,13 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for work, at most for `timeout`.
+    /// Waits for work or for `alarm`.
     pub(super) fn wait<'a>(
         &self,
         state: MutexGuard<'a, State>,
-        timeout: Option<Duration>,
+        alarm: Alarm,
     ) -> MutexGuard<'a, State> {
-        match timeout {
-            None => self
-                .work
-                .wait(state)
-                .unwrap_or_else(PoisonError::into_inner),
-            Some(timeout) => {
-                let waited = self.work.wait_timeout(state, timeout);
-                waited.unwrap_or_else(PoisonError::into_inner).0
-            }
-        }
+        alarm.wait(&self.work, state)
     }
 
     pub(super) fn notify_writer(&self) {
@@ -91,9 +83,9 @@ impl Shared {
 
     /// Why the journal takes nothing, if records have to go through it and it does not.
     pub(super) fn journal_refusal(&self) -> Option<ReserveError> {
-        let journal = self.journal.as_ref()?;
+        let refusal = self.journal.as_ref()?.refusal()?;
         let is_durable = self.lock().options.durability == Durability::Fsync;
-        is_durable.then(|| journal.refusal()).flatten()
+        is_durable.then_some(refusal)
     }
 
     /// Takes records that are durable in the journal, to write them to a segment.

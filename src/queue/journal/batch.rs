@@ -7,13 +7,9 @@ use std::time::Duration;
 use super::file::{begin_block, begin_entry, end_entry};
 use super::{Part, Waiter};
 use crate::queue::format::RecordHeader;
+use crate::queue::group::{LARGE_BYTES, empty};
 use crate::queue::shared::Shared;
 use crate::queue::state::State;
-
-/// Memory that is kept for the next batch.
-const SPARE_BYTES: usize = 1 << 20;
-/// From this size on nothing is gained by waiting for more.
-const LARGE_BYTES: usize = 1 << 20;
 
 /// Records that are committed together.
 #[derive(Debug, Default)]
@@ -84,14 +80,9 @@ impl Batch {
         }
     }
 
-    /// Empties it and keeps a reasonable part of its memory for the next.
+    /// Empties it, whose entries are gone, and keeps a reasonable part of its memory for the next.
     pub(super) fn clear(&mut self) {
-        self.buffer.clear();
-        self.buffer.shrink_to(SPARE_BYTES);
-        self.records.clear();
-        self.records
-            .shrink_to(SPARE_BYTES / size_of::<RecordHeader>());
-        self.entries.clear();
+        empty(&mut self.buffer, &mut self.records);
         self.waiters.clear();
     }
 }

@@ -3,8 +3,8 @@
 //! A request goes to many routes, and each has a queue with a file of its own: to sync them all
 //! before the request is answered costs as many syncs as there are routes. So the records of all
 //! queues of a storage directory go first into one file, the journal, and are durable when that is
-//! synced; the queues' own segments are written right after, and synced when a journal's file is
-//! full. What the journal holds is only ever read after a crash.
+//! synced; the queues' own segments are written right after, and synced some time after a file of
+//! the journal is full. What the journal holds is only ever read after a crash.
 //!
 //! # Guarantees
 //! 1. What [`super::Receipt::durable`] says of a queue holds with a journal too: its records
@@ -12,8 +12,8 @@
 //! 2. Records come into a queue in the order of the calls that appended them, when they are
 //!    durable and never before.
 //! 3. A file of the journal is written again only when all its records are synced in the segments.
-//!    A queue that cannot write them keeps the file on the disk until a restart; other queues go on
-//!    in another.
+//!    A queue that cannot write them keeps the file on the disk until it can, or is opened again;
+//!    other queues go on in another.
 //! 4. The files take at most 65 MiB, or as much as one group of appends if that is larger, beside
 //!    those that are kept for a queue that cannot write.
 //!
@@ -22,10 +22,11 @@
 //! The journal's thread takes the whole batch, writes it with one `write`, syncs with one
 //! `fdatasync`, hands each queue its records, and answers everybody who waits. Each queue's own
 //! thread writes what it was handed in its own time, 10 ms later at most, since nobody waits for
-//! it; only then is it counted as queued and read.
+//! it; it counts as queued from when it was handed over, and is read from when it was written.
 //!
 //! Files are used again from the front, so that they do not grow and no sync has to write lengths.
-//! When one is full, every queue that has records in it is asked to sync its segments.
+//! When one is full, the queues that have records in it are asked to sync their segments, one after
+//! the other while the next file fills.
 //!
 //! # On disk
 //! As in [`super`], integers are little-endian and `crc(x)` is started from a salt; here it is
@@ -98,7 +99,7 @@ const STACK_BYTES: usize = 256 << 10;
 /// The journal of a storage directory, with the thread that writes it.
 ///
 /// It ends when this is dropped: what was appended is written, and queues that go on without it
-/// refuse everything.
+/// refuse what has to be durable.
 #[derive(Debug)]
 pub struct Journal {
     core: Arc<Core>,

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -14,6 +14,7 @@ use super::batch::{Batch, Entry};
 use super::file::{FILE_HEADER_BYTES, end_block};
 use crate::queue::AppendError;
 use crate::queue::active::Failure;
+use crate::queue::alarm::Alarm;
 use crate::queue::disk::{OpenLog, make_directory, remove_file, sync_directory, write_durably};
 use crate::queue::format::RecordHeader;
 use crate::queue::health::TRY_FULL_DISK_EVERY;
@@ -96,18 +97,12 @@ impl Writer {
         let core = Arc::clone(&self.core);
         let mut state = core.lock();
         loop {
-            let now = Instant::now();
-            let mut wake: Option<Duration> = None;
-            let mut is_due = |at: Instant| {
-                let left = at.saturating_duration_since(now);
-                wake = Some(wake.map_or(left, |wake| wake.min(left)));
-                left.is_zero()
-            };
+            let mut alarm = Alarm::new();
             let at_once = state.pending.is_large() || state.phase != Phase::Open;
             let patience = state.pending.patience;
-            if !state.pending.is_empty()
-                && (at_once || is_due(*self.pending_since.get_or_insert(now) + patience))
-            {
+            let mut since = || *self.pending_since.get_or_insert(alarm.now());
+            let until = (!state.pending.is_empty()).then(|| since() + patience);
+            if until.is_some_and(|until| at_once || alarm.is_due(until)) {
                 self.pending_since = None;
                 let spare = std::mem::take(&mut self.spare);
                 return Job::Write(std::mem::replace(&mut state.pending, spare));
@@ -115,19 +110,12 @@ impl Writer {
             if state.phase != Phase::Open {
                 return Job::Stop;
             }
-            if state.health == Health::DiskFull && is_due(self.last_trial + TRY_FULL_DISK_EVERY) {
+            if state.health == Health::DiskFull
+                && alarm.is_due(self.last_trial + TRY_FULL_DISK_EVERY)
+            {
                 return Job::TryDisk;
             }
-            state = match wake {
-                None => core
-                    .work
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner),
-                Some(wake) => {
-                    let waited = core.work.wait_timeout(state, wake);
-                    waited.unwrap_or_else(PoisonError::into_inner).0
-                }
-            };
+            state = alarm.wait(&core.work, state);
         }
     }
 

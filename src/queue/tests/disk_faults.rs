@@ -13,10 +13,12 @@ use super::*;
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Faults {
     /// Bytes that the files may grow to.
-    pub space: Option<u64>,
-    pub write: Option<io::ErrorKind>,
-    pub sync: Option<io::ErrorKind>,
-    pub truncate: Option<io::ErrorKind>,
+    space: Option<u64>,
+    write: Option<io::ErrorKind>,
+    sync: Option<io::ErrorKind>,
+    /// Syncs do not come to their end.
+    hold_syncs: bool,
+    truncate: Option<io::ErrorKind>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -25,6 +27,29 @@ pub(super) struct Disk(Arc<Mutex<Faults>>, Arc<Mutex<HashMap<PathBuf, u64>>>);
 impl Disk {
     pub(super) fn set(&self, faults: Faults) {
         *self.0.lock().unwrap() = faults;
+    }
+
+    /// Has files grow to so many bytes at the most.
+    pub(super) fn limit(&self, bytes: u64) {
+        self.set(Faults {
+            space: Some(bytes),
+            ..Faults::default()
+        });
+    }
+
+    pub(super) fn fail_syncs(&self) {
+        self.set(Faults {
+            sync: Some(io::ErrorKind::Other),
+            ..Faults::default()
+        });
+    }
+
+    /// Has no sync come to its end until other faults are set.
+    pub(super) fn hold_syncs(&self) {
+        self.set(Faults {
+            hold_syncs: true,
+            ..Faults::default()
+        });
     }
 
     /// How long a file was when it was synced last.
@@ -84,6 +109,9 @@ impl LogFile for FaultyFile {
     }
 
     fn sync(&mut self) -> io::Result<()> {
+        while self.faults().hold_syncs {
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
         check(self.faults().sync)?;
         let length = self.file.metadata()?.len();
         self.file.sync()?;
@@ -176,10 +204,7 @@ async fn a_full_disk_refuses_and_resumes_by_itself() {
     let queue = open_on(&disk, directory.path());
     append_all(&queue, 0..5).await;
     let length = 32 + 5 * 68;
-    disk.set(Faults {
-        space: Some(length + 30),
-        ..Faults::default()
-    });
+    disk.limit(length + 30);
     let receipt = submit(&queue, 0, 50, 20).unwrap();
     assert_eq!(receipt.durable().await, Err(AppendError::DiskFull));
     assert_eq!(
@@ -210,10 +235,7 @@ async fn a_segment_that_fills_the_disk_goes_when_all_in_it_is_delivered() {
     let queue = open_on(&disk, directory.path());
     let mut reader = queue.reader();
     append_all(&queue, 0..5).await;
-    disk.set(Faults {
-        space: Some(32 + 5 * 68),
-        ..Faults::default()
-    });
+    disk.limit(32 + 5 * 68);
     for turn in 1..3 {
         let receipt = submit(&queue, 0, 50, 20).unwrap();
         assert_eq!(receipt.durable().await, Err(AppendError::DiskFull));
@@ -237,10 +259,7 @@ async fn a_disk_without_space_for_zeros_still_takes_records() {
     let queue = open_on(&disk, directory.path());
     let two = 32 + 2 * 68;
     // Some of the zeros have space, and the next record has not.
-    disk.set(Faults {
-        space: Some(two + 20),
-        ..Faults::default()
-    });
+    disk.limit(two + 20);
     append_all(&queue, 0..2).await;
     let length = || fs::metadata(&segments(directory.path())[0]).unwrap().len();
     assert_eq!(length(), two, "no zeros are left that had no space");
@@ -282,10 +301,7 @@ fn zeros_are_for_small_appends_that_are_synced_and_few_in_small_queues() {
 async fn a_disk_that_is_full_from_the_start_does_not_keep_a_queue_from_opening() {
     let directory = tempfile::tempdir().unwrap();
     let disk = Disk::default();
-    disk.set(Faults {
-        space: Some(0),
-        ..Faults::default()
-    });
+    disk.limit(0);
     let queue = open_on(&disk, directory.path());
     assert_eq!(
         submit(&queue, 0, 0, 20).unwrap_err(),

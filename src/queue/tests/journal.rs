@@ -68,6 +68,27 @@ impl Pair {
         }
     }
 
+    /// Waits until the records up to a position are in the segments.
+    async fn written(&self, through: u64) {
+        eventually("they are written", || {
+            let mut written = self
+                .queues
+                .iter()
+                .map(|queue| queue.shared().lock().written_through);
+            written.all(|written| written >= through)
+        })
+        .await;
+    }
+
+    /// Waits until the queues find that the disk is full, or is no more.
+    async fn is_full(&self, full: bool) {
+        eventually("the queues find out", || {
+            let mut queues = self.queues.iter();
+            queues.all(|queue| queue.stats().disk_full == full)
+        })
+        .await;
+    }
+
     async fn close(self) {
         for queue in &self.queues {
             queue.close().await.expect("it closes in order");
@@ -98,7 +119,7 @@ fn journal_files(storage: &Path) -> Vec<PathBuf> {
     files.filter(|path| !path.ends_with("reserve")).collect()
 }
 
-/// `write` of a directory without `progress`.
+/// What a power cut leaves of a segment of which nothing else was synced.
 fn only_header(mut segment: Vec<u8>) -> Vec<u8> {
     segment.truncate(32);
     segment
@@ -130,12 +151,7 @@ async fn a_power_cut_may_take_any_part_of_the_segments() {
     let storage = tempfile::tempdir().unwrap();
     let pair = Pair::open(storage.path());
     pair.append(0..6, 30).await;
-    eventually("they are written", || {
-        pair.queues
-            .iter()
-            .all(|queue| queue.stats().queued.records == 6)
-    })
-    .await;
+    pair.written(6).await;
     let length = fs::metadata(&segments(&storage.path().join("a"))[0])
         .unwrap()
         .len();

@@ -14,10 +14,7 @@ async fn a_journal_that_cannot_be_synced_refuses_for_all_until_it_is_opened_agai
     let disk = Disk::default();
     let pair = Pair::open_on(storage.path(), &disk, &Disk::default());
     pair.append(0..5, 30).await;
-    disk.set(Faults {
-        sync: Some(io::ErrorKind::Other),
-        ..Faults::default()
-    });
+    disk.fail_syncs();
     let receipt = pair.submit(5, 30).remove(0);
     assert!(matches!(
         receipt.durable().await,
@@ -48,10 +45,7 @@ async fn a_full_disk_under_the_journal_refuses_and_resumes_by_itself() {
     let disk = Disk::default();
     let pair = Pair::open_on(storage.path(), &disk, &Disk::default());
     pair.append(0..2, 30).await;
-    disk.set(Faults {
-        space: Some(100),
-        ..Faults::default()
-    });
+    disk.limit(100);
     let receipt = pair.submit(50, 30).remove(0);
     assert_eq!(receipt.durable().await, Err(AppendError::DiskFull));
     let refused = submit(&pair.queues[0], 0, 51, 30).unwrap_err();
@@ -70,19 +64,10 @@ async fn what_a_full_disk_keeps_from_the_segments_waits_for_space_or_a_restart()
     let disk = Disk::default();
     let pair = Pair::open_on(storage.path(), &Disk::default(), &disk);
     pair.append(0..3, 30).await;
-    eventually("they are written", || {
-        pair.queues[1].stats().queued.records == 3
-    })
-    .await;
-    disk.set(Faults {
-        space: Some(32 + 3 * 78),
-        ..Faults::default()
-    });
+    pair.written(3).await;
+    disk.limit(32 + 3 * 78);
     pair.append(3..4, 30).await;
-    eventually("the queues find out", || {
-        pair.queues.iter().all(|queue| queue.stats().disk_full)
-    })
-    .await;
+    pair.is_full(true).await;
     let refused = submit(&pair.queues[0], 0, 50, 30).unwrap_err();
     assert_eq!(refused, ReserveError::DiskFull);
     let crashed = crash(storage.path(), |bytes| bytes);
@@ -92,10 +77,7 @@ async fn what_a_full_disk_keeps_from_the_segments_waits_for_space_or_a_restart()
         pair.expect(0..5, 5).await;
     }
     disk.set(Faults::default());
-    eventually("it resumes", || {
-        pair.queues.iter().all(|queue| !queue.stats().disk_full)
-    })
-    .await;
+    pair.is_full(false).await;
     pair.append(4..6, 30).await;
     pair.expect(0..5, 5).await;
     pair.close().await;
@@ -107,14 +89,8 @@ async fn a_segment_that_cannot_be_synced_leaves_its_records_in_the_journal() {
     let disk = Disk::default();
     let pair = Pair::open_on(storage.path(), &Disk::default(), &disk);
     pair.append(0..5, 30).await;
-    eventually("they are written", || {
-        pair.queues[0].stats().queued.records == 5
-    })
-    .await;
-    disk.set(Faults {
-        sync: Some(io::ErrorKind::Other),
-        ..Faults::default()
-    });
+    pair.written(5).await;
+    disk.fail_syncs();
     pair.queues[0].shared().ask_for_sync(1);
     eventually("it fails", || pair.queues[0].stats().failed.is_some()).await;
     let more = timeout(Duration::from_millis(50), pair.queues[0].reader().next()).await;
@@ -203,10 +179,7 @@ async fn a_footer_says_nothing_of_the_records_before_it() {
         queue.shared().lock().written_through == 7
     })
     .await;
-    disk.set(Faults {
-        sync: Some(io::ErrorKind::Other),
-        ..Faults::default()
-    });
+    disk.fail_syncs();
     append(&queue, 0, 7, 20).await;
     eventually("it fails", || queue.stats().failed.is_some()).await;
     assert!(queue.close().await.is_err());
@@ -229,20 +202,10 @@ async fn a_queue_that_was_closed_on_a_full_disk_lacks_nothing_when_it_is_opened_
     let disk = Disk::default();
     let pair = Pair::open_on(storage.path(), &Disk::default(), &disk);
     pair.append(0..3, 30).await;
-    eventually("they are written", || {
-        let written = |queue: &Queue| queue.shared().lock().written_through == 3;
-        pair.queues.iter().all(written)
-    })
-    .await;
-    disk.set(Faults {
-        space: Some(32 + 3 * 78),
-        ..Faults::default()
-    });
+    pair.written(3).await;
+    disk.limit(32 + 3 * 78);
     pair.append(3..4, 30).await;
-    eventually("the queues find out", || {
-        pair.queues.iter().all(|queue| queue.stats().disk_full)
-    })
-    .await;
+    pair.is_full(true).await;
     for queue in &pair.queues {
         queue.close().await.unwrap();
     }
@@ -275,10 +238,7 @@ async fn a_sync_that_failed_is_not_tried_again() {
         ..Options::default()
     });
     append(&pair.queues[0], 0, 3, 30).await;
-    disk.set(Faults {
-        sync: Some(io::ErrorKind::Other),
-        ..Faults::default()
-    });
+    disk.fail_syncs();
     eventually("it fails", || pair.queues[0].stats().failed.is_some()).await;
     disk.set(Faults::default());
     let mut clock = tokio::time::interval(Duration::from_millis(300));
@@ -291,10 +251,7 @@ async fn a_sync_that_failed_is_not_tried_again() {
 async fn a_journal_on_a_full_disk_leaves_no_files_behind() {
     let storage = tempfile::tempdir().unwrap();
     let disk = Disk::default();
-    disk.set(Faults {
-        space: Some(10),
-        ..Faults::default()
-    });
+    disk.limit(10);
     let pair = Pair::open_on(storage.path(), &disk, &Disk::default());
     let receipt = pair.submit(0, 30).remove(0);
     assert_eq!(receipt.durable().await, Err(AppendError::DiskFull));
@@ -317,10 +274,7 @@ async fn a_journal_on_a_full_disk_leaves_no_files_behind() {
 async fn a_volume_that_is_smaller_than_a_file_of_the_journal_is_enough() {
     let storage = tempfile::tempdir().unwrap();
     let disk = Disk::default();
-    disk.set(Faults {
-        space: Some(100 << 10),
-        ..Faults::default()
-    });
+    disk.limit(100 << 10);
     let pair = Pair::open_on(storage.path(), &disk, &Disk::default());
     let mut refused = 0;
     for id in 0..100 {
@@ -337,4 +291,36 @@ async fn a_volume_that_is_smaller_than_a_file_of_the_journal_is_enough() {
     assert!((2..10).contains(&refused), "{refused}");
     pair.append(1000..1001, 30).await;
     pair.expect(0..100, 1000).await;
+}
+
+#[tokio::test]
+async fn a_file_is_not_used_again_before_a_slow_queue_has_synced() {
+    let storage = tempfile::tempdir().unwrap();
+    let journal = Journal::open_with(storage.path(), None, Arc::new(open_log)).unwrap();
+    let disk = Disk::default();
+    let open = |name, disk: &Disk| {
+        let (directory, core) = (storage.path().join(name), Some(journal.core()));
+        let opened = Queue::open_with(&directory, Options::default(), core, disk.open_log());
+        opened.unwrap().0
+    };
+    let (quick, slow) = (open("a", &Disk::default()), open("b", &disk));
+    append_all(&slow, 0..5).await;
+    eventually("they are written", || {
+        slow.shared().lock().written_through == 5
+    })
+    .await;
+    disk.hold_syncs();
+    // More than the files of the journal hold.
+    for id in 100..200 {
+        append(&quick, 0, id, 1 << 20).await;
+    }
+    let crashed = crash(storage.path(), |bytes| bytes);
+    let segment = segments(&crashed.path().join("b")).remove(0);
+    fs::write(&segment, only_header(fs::read(&segment).unwrap())).unwrap();
+    disk.set(Faults::default());
+    recover_journal(crashed.path()).unwrap();
+    let opened = Queue::open(&crashed.path().join("b"), Options::default());
+    let slow = opened.unwrap().0;
+    let found = ids(&read_through(&mut slow.reader(), 4).await);
+    assert_eq!(found, [0, 1, 2, 3, 4]);
 }
