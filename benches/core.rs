@@ -3,6 +3,14 @@
 //! `cargo bench --bench core`. Throughput is in series; the limit to compare with is decompressing
 //! the request and compressing what is kept, alone. `route_v2` has the same series in a 2.0
 //! request; `version_2` is what reading one into the carried form and writing one takes of that.
+//! `load` is the same way for all requests of a load in turn, with the rules made for it.
+
+#[path = "load/catalogue.rs"]
+mod catalogue;
+#[path = "side_by_side/routes.rs"]
+mod routes;
+#[path = "load/workload.rs"]
+mod workload;
 
 use std::hint::black_box;
 use std::sync::Arc;
@@ -19,6 +27,8 @@ use promrelay::remote_write::wire::{put_bytes_field, put_varint};
 use promrelay::route::{Route, Router, RouterMetrics};
 use promrelay::send::families::{Families, Interest};
 use promrelay::telemetry::Registry;
+use routes::Routes;
+use workload::{Kind, Workload};
 
 /// Series in a request.
 const SERIES: usize = 2000;
@@ -91,15 +101,26 @@ fn compress(raw: &[u8]) -> Vec<u8> {
     block
 }
 
-/// A router with two routes, one of which keeps `windows_memory_.*`.
-fn router(directory: &std::path::Path) -> Arc<Router> {
-    let route = |name: &str, regex: &str| {
+/// The rules of two routes, one of which keeps `windows_memory_.*`.
+fn two_routes() -> Vec<Vec<RuleConfig>> {
+    let rules = |regex: &str| {
         let yaml = format!("[{{action: keep, source_labels: [job, __name__], regex: '{regex}'}}]");
-        let rules: Vec<RuleConfig> = serde_yaml::from_str(&yaml).expect("a valid rule");
-        let opened = Queue::open(&directory.join(name), Options::default());
+        serde_yaml::from_str(&yaml).expect("a valid rule")
+    };
+    vec![
+        rules("node-exporter;windows_(memory|os|system)_.*"),
+        rules("node-exporter;windows_container_.*"),
+    ]
+}
+
+/// A router with a route for each of these lists of rules.
+fn router(directory: &std::path::Path, rules: &[Vec<RuleConfig>]) -> Arc<Router> {
+    let route = |(index, rules): (usize, &Vec<RuleConfig>)| {
+        let name = format!("route-{index}");
+        let opened = Queue::open(&directory.join(&name), Options::default());
         Route {
             name: name.into(),
-            rules: Rules::compile(&rules),
+            rules: Rules::compile(rules),
             lanes: 4,
             max_samples_per_send: 2000,
             payload: Payload::ALL,
@@ -107,10 +128,7 @@ fn router(directory: &std::path::Path) -> Arc<Router> {
             queue: opened.expect("a directory that can be written").0,
         }
     };
-    let routes = vec![
-        route("node", "node-exporter;windows_(memory|os|system)_.*"),
-        route("container", "node-exporter;windows_container_.*"),
-    ];
+    let routes: Vec<_> = rules.iter().enumerate().map(route).collect();
     let named = routes
         .iter()
         .map(|route| (route.name.as_ref(), &route.rules));
@@ -126,7 +144,7 @@ fn router(directory: &std::path::Path) -> Arc<Router> {
 
 fn core(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().expect("a temporary directory");
-    let router = router(directory.path());
+    let router = router(directory.path(), &two_routes());
     let mut group = criterion.benchmark_group("core");
     group.throughput(Throughput::Elements(SERIES as u64));
     for kept in [2, 20, 100] {
@@ -166,6 +184,43 @@ fn core(criterion: &mut Criterion) {
     group.finish();
 }
 
+fn load(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("load");
+    group.throughput(Throughput::Elements(SERIES as u64));
+    for (name, kind, routes) in [
+        ("octopus", Kind::Octopus, Routes::Octopus),
+        ("node_exporter", Kind::NodeExporter, Routes::NodeExporter),
+        ("chart", Kind::Chart, Routes::Chart),
+        ("chart_by_two", Kind::Chart, Routes::ChartByTwo),
+        ("rewriting", Kind::Octopus, Routes::Rewriting),
+        ("no_rules", Kind::Octopus, Routes::All),
+    ] {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let rules = routes.rules().into_iter().map(serde_yaml::from_value);
+        let rules: Result<Vec<_>, _> = rules.collect();
+        let router = router(directory.path(), &rules.expect("valid rules"));
+        let workload = Workload {
+            kind,
+            kept_percent: 20,
+            series_per_request: SERIES as u64,
+            active_series: 100_000,
+        };
+        let bodies = workload.bodies();
+        let mut bodies = bodies.iter().cycle();
+        let mut buffer = Vec::new();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let body = bodies.next().expect("a load has requests");
+                let request = decompress(body, 1 << 30, &mut buffer).expect("a valid block");
+                black_box(router.route(Form::Plain, request))
+                    .expect("a valid request")
+                    .received()
+            });
+        });
+    }
+    group.finish();
+}
+
 fn version_2(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("version_2");
     group.throughput(Throughput::Elements(SERIES as u64));
@@ -194,5 +249,5 @@ fn version_2(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, core, version_2);
+criterion_group!(benches, core, load, version_2);
 criterion_main!(benches);

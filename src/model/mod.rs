@@ -5,12 +5,30 @@
 //! no rule changes them.
 
 use std::borrow::Cow;
+use std::cmp::Ordering;
 
 #[cfg(test)]
 mod tests;
 
 /// The label that holds a metric's name.
 pub const METRIC_NAME: &str = "__name__";
+
+/// Whether two short texts are the same. Those that differ mostly do so in their length or at
+/// their end.
+#[inline]
+#[must_use]
+pub fn is_same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match (one.last_chunk::<8>(), other.last_chunk::<8>()) {
+        (Some(end), Some(other_end)) => {
+            let (chunks, others) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
+            end == other_end && chunks.iter().zip(others).all(|(one, other)| one == other)
+        }
+        _ => one.iter().eq(other),
+    }
+}
 
 /// One label of a series, borrowed from where it was read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +60,12 @@ impl<'a> LabelSet<'a> {
         self.find(name).map_or("", |at| &self.labels[at].1)
     }
 
+    /// The value of the label `name` as it is held, so that one that is borrowed is copied as such.
+    #[must_use]
+    pub fn get_held(&self, name: &str) -> Option<&Cow<'a, str>> {
+        self.find(name).map(|at| &self.labels[at].1)
+    }
+
     /// Whether there is a label `name`.
     #[must_use]
     pub fn contains(&self, name: &str) -> bool {
@@ -51,7 +75,7 @@ impl<'a> LabelSet<'a> {
     /// Sets the label `name`; an empty `value` removes it.
     pub fn set(&mut self, name: impl Into<Cow<'a, str>>, value: impl Into<Cow<'a, str>>) {
         let (name, value) = (name.into(), value.into());
-        match self.find(&name).map_or_else(|| self.position(&name), Ok) {
+        match self.position(&name) {
             Ok(at) if value.is_empty() => drop(self.labels.remove(at)),
             Ok(at) => self.labels[at].1 = value,
             Err(_) if value.is_empty() => {}
@@ -95,7 +119,7 @@ impl<'a> LabelSet<'a> {
             .map(|(name, value)| Label { name, value })
     }
 
-    /// The same with the values as they are held, so that one that is borrowed is copied as such.
+    /// The same with the values as they are held.
     pub fn held(&self) -> impl Iterator<Item = (&str, &Cow<'a, str>)> {
         self.labels
             .iter()
@@ -118,12 +142,26 @@ impl<'a> LabelSet<'a> {
     /// faster than to halve.
     #[inline]
     fn find(&self, name: &str) -> Option<usize> {
-        self.labels.iter().position(|(held, _)| held == name)
+        let is_it = |(held, _): &(Cow<'_, str>, _)| is_same(held.as_bytes(), name.as_bytes());
+        self.labels.iter().position(is_it)
     }
 
+    /// Where the label `name` is or belongs. Most names differ in their first byte already.
+    #[inline]
     fn position(&self, name: &str) -> Result<usize, usize> {
-        self.labels
-            .binary_search_by(|(held, _)| held.as_ref().cmp(name))
+        let name = name.as_bytes();
+        let compare = |held: &[u8]| {
+            let first = held.first().cmp(&name.first());
+            first.then_with(|| held.cmp(name))
+        };
+        for (at, (held, _)) in self.labels.iter().enumerate() {
+            match compare(held.as_bytes()) {
+                Ordering::Less => {}
+                Ordering::Equal => return Ok(at),
+                Ordering::Greater => return Err(at),
+            }
+        }
+        Err(self.labels.len())
     }
 }
 

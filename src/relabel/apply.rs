@@ -10,7 +10,7 @@ use crate::model::LabelSet;
 
 impl Rule {
     /// Runs the rule. False if it drops the series.
-    pub(super) fn apply(&self, labels: &mut LabelSet<'_>, scratch: &mut Scratch) -> bool {
+    pub(super) fn apply<'l>(&'l self, labels: &mut LabelSet<'l>, scratch: &mut Scratch) -> bool {
         let Scratch { value, memo } = scratch;
         let value = self.source_value(labels, value);
         match self.action {
@@ -18,13 +18,23 @@ impl Rule {
             Action::Drop => return !self.regex.is_match(value),
             Action::KeepEqual => return labels.get(self.target_label.as_str()) == value,
             Action::DropEqual => return labels.get(self.target_label.as_str()) != value,
-            Action::Replace => self.replace(value, labels, memo),
-            Action::HashMod => {
-                let hash = || Some((self.target(), bucket(value, self.modulus).to_string()));
-                set(labels, memo.recall(self.number, value, hash));
+            Action::Replace => {
+                let made = self.replacement(value, memo);
+                self.set(labels, made);
             }
-            Action::Lowercase => labels.set(self.target(), case::lower(value)),
-            Action::Uppercase => labels.set(self.target(), case::upper(value)),
+            Action::HashMod => {
+                let hash = || Some((String::new(), bucket(value, self.modulus).to_string()));
+                let made = memo.recall(self.number, value, hash);
+                self.set(labels, made);
+            }
+            Action::Lowercase => {
+                let value = case::lower(value);
+                labels.set(self.target_label.as_str(), value);
+            }
+            Action::Uppercase => {
+                let value = case::upper(value);
+                labels.set(self.target_label.as_str(), value);
+            }
             Action::LabelMap => self.map_labels(labels, memo),
             Action::LabelDrop => labels.retain(|name| !self.matches_name(name, memo)),
             Action::LabelKeep => labels.retain(|name| self.matches_name(name, memo)),
@@ -32,8 +42,15 @@ impl Rule {
         true
     }
 
-    /// The values of the source labels, joined by the separator.
-    pub(super) fn source_value<'v>(&self, labels: &LabelSet<'_>, value: &'v mut String) -> &'v str {
+    /// The values of the source labels, joined by the separator; in `value`, if they are several.
+    pub(super) fn source_value<'v>(
+        &self,
+        labels: &'v LabelSet<'_>,
+        value: &'v mut String,
+    ) -> &'v str {
+        if let [name] = self.source_labels.as_slice() {
+            return labels.get(name);
+        }
         value.clear();
         for (index, name) in self.source_labels.iter().enumerate() {
             if index > 0 {
@@ -44,23 +61,48 @@ impl Rule {
         value
     }
 
-    fn target(&self) -> String {
-        self.target_label.as_str().to_owned()
-    }
-
-    fn replace(&self, value: &str, labels: &mut LabelSet<'_>, memo: &mut Memo) {
+    /// What a `replace` makes of a value: the target's name, if that is not always the same, and
+    /// its value.
+    fn replacement<'m>(&self, value: &str, memo: &'m mut Memo) -> &'m Made {
         let templates = [&self.target_label, &self.replacement];
         let expand = || {
             let [target, replacement] = self.regex.expand(value, templates)?;
             // Without a match, or with a target that expands to nothing, nothing happens.
             (!target.is_empty()).then_some((target, replacement))
         };
-        set(labels, memo.recall(self.number, value, expand));
+        memo.recall(self.number, value, expand)
+    }
+
+    /// Sets the label that the rule made, if it made one.
+    fn set<'l>(&'l self, labels: &mut LabelSet<'l>, made: &Made) {
+        let Some((name, value)) = made else {
+            return;
+        };
+        match self.target() {
+            Some(name) => labels.set(name, value.clone()),
+            None => labels.set(name.clone(), value.clone()),
+        }
+    }
+
+    /// The label that the rule writes, if that does not depend on what it finds.
+    fn target(&self) -> Option<&str> {
+        match self.action {
+            Action::Replace => self.target_label.literal(),
+            _ => Some(self.target_label.as_str()),
+        }
     }
 
     /// Copies the value of each label whose name matches to the name that the replacement makes of
     /// it. All names are matched before any label is set.
-    fn map_labels<'l>(&self, labels: &mut LabelSet<'l>, memo: &mut Memo) {
+    fn map_labels<'l>(&'l self, labels: &mut LabelSet<'l>, memo: &mut Memo) {
+        if let Some(mapped) = self.mapped.as_ref().filter(|mapped| !mapped.is_chain()) {
+            for (from, to) in mapped.iter() {
+                if let Some(value) = labels.get_held(from).cloned() {
+                    labels.set(to, value);
+                }
+            }
+            return;
+        }
         let map = |(name, value): (&str, &Cow<'l, str>)| {
             let mapped = self.mapped_name(name, memo)?;
             (!mapped.is_empty()).then(|| (mapped, value.clone()))
@@ -71,17 +113,16 @@ impl Rule {
         }
     }
 
-    fn mapped_name(&self, name: &str, memo: &mut Memo) -> Option<String> {
+    fn mapped_name(&self, name: &str, memo: &mut Memo) -> Option<Cow<'_, str>> {
         if let Some(mapped) = &self.mapped {
-            let found = mapped.iter().find(|(from, _)| from == name);
-            return found.map(|(_, mapped)| mapped.clone());
+            return mapped.get(name).map(Cow::Borrowed);
         }
         let expand = || {
             let [mapped] = self.regex.expand(name, [&self.replacement])?;
             Some((mapped, String::new()))
         };
         let made = memo.recall(self.number, name, expand);
-        made.as_ref().map(|(mapped, _)| mapped.clone())
+        made.as_ref().map(|(mapped, _)| Cow::Owned(mapped.clone()))
     }
 
     fn matches_name(&self, name: &str, memo: &mut Memo) -> bool {
@@ -90,13 +131,6 @@ impl Rule {
         }
         let matches = || self.regex.is_match(name).then(Default::default);
         memo.recall(self.number, name, matches).is_some()
-    }
-}
-
-/// Sets the label that a rule made, if it made one.
-fn set(labels: &mut LabelSet<'_>, made: &Made) {
-    if let Some((name, value)) = made {
-        labels.set(name.clone(), value.clone());
     }
 }
 

@@ -7,6 +7,7 @@ use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use thiserror::Error;
 
+use super::mapped::Mapped;
 use super::{Action, Rule};
 use crate::re2::{Regex, Template};
 
@@ -96,7 +97,7 @@ impl RuleConfig {
         let regex = regex.unwrap_or_else(|| DEFAULT_REGEX.clone());
         let replacement = Template::new(&text(&written.replacement, REPLACEMENT));
         let action = self.action();
-        let mapped = (action == Action::LabelMap).then(|| map(&regex, &replacement));
+        let mapped = (action == Action::LabelMap).then(|| Mapped::new(&regex, &replacement));
         Rule {
             number: NUMBER.fetch_add(1, Ordering::Relaxed),
             source_labels: written.source_labels.clone().unwrap_or_default(),
@@ -109,15 +110,6 @@ impl RuleConfig {
             mapped: mapped.flatten(),
         }
     }
-}
-
-/// What becomes of the names that match, sorted, if they can be named.
-fn map(regex: &Regex, replacement: &Template) -> Option<Vec<(String, String)>> {
-    let map = |name: &String| {
-        let [mapped] = regex.expand(name, [replacement])?;
-        Some((name.clone(), mapped))
-    };
-    Some(regex.finite()?.iter().filter_map(map).collect())
 }
 
 impl<'de> Deserialize<'de> for RuleConfig {

@@ -25,7 +25,7 @@ pub struct Step<'a> {
 impl Rules {
     /// Runs the rules like [`Rules::apply`] and tells of every one that ran.
     #[must_use]
-    pub fn explain<'a>(&self, mut labels: LabelSet<'a>) -> Vec<Step<'a>> {
+    pub fn explain<'a>(&'a self, mut labels: LabelSet<'a>) -> Vec<Step<'a>> {
         let mut steps = Vec::new();
         let mut scratch = Scratch::default();
         for (index, rule) in self.rules.iter().enumerate() {

@@ -18,6 +18,7 @@ mod case;
 mod config;
 mod decision;
 mod explain;
+mod mapped;
 mod memo;
 
 #[cfg(test)]
@@ -29,6 +30,8 @@ use std::sync::Arc;
 pub use config::RuleConfig;
 pub use decision::Reads;
 pub use explain::Step;
+
+use mapped::Mapped;
 
 use crate::model::LabelSet;
 use crate::re2::{Regex, Template};
@@ -89,8 +92,8 @@ pub struct Rule {
     target_label: Template,
     replacement: Template,
     action: Action,
-    /// Of a `labelmap` with a regex that only a few names match: what each is mapped to, sorted.
-    mapped: Option<Vec<(String, String)>>,
+    /// Of a `labelmap` with a regex that only a few names match.
+    mapped: Option<Mapped>,
 }
 
 impl Rules {
@@ -105,7 +108,7 @@ impl Rules {
     /// Runs the rules on `labels`, changing them in place; stops at the rule that drops the series.
     ///
     /// A series whose labels are all gone afterwards is dropped too; that is for the caller to see.
-    pub fn apply(&self, labels: &mut LabelSet<'_>, scratch: &mut Scratch) -> Outcome {
+    pub fn apply<'l>(&'l self, labels: &mut LabelSet<'l>, scratch: &mut Scratch) -> Outcome {
         for (rule, compiled) in self.rules.iter().enumerate() {
             if !compiled.apply(labels, scratch) {
                 return Outcome::Dropped { rule };
@@ -115,7 +118,7 @@ impl Rules {
     }
 
     /// Runs the rules that change labels on a series that is known to be kept.
-    pub fn rewrite(&self, labels: &mut LabelSet<'_>, scratch: &mut Scratch) -> Outcome {
+    pub fn rewrite<'l>(&'l self, labels: &mut LabelSet<'l>, scratch: &mut Scratch) -> Outcome {
         for rule in self.rules.iter().filter(|rule| !rule.action.is_filter()) {
             rule.apply(labels, scratch);
         }

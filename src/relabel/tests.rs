@@ -285,6 +285,16 @@ fn rules_do_what_prometheus_does() {
             "bb",
             "bar",
         ),
+        (
+            "action: labelmap, regex: (a)|(b), replacement: b$2",
+            "b",
+            "foo",
+        ),
+        (
+            "action: labelmap, regex: (a)|(b), replacement: b$2",
+            "bb",
+            "bar",
+        ),
         ("action: labelkeep, regex: b", "a", ""),
         (
             "action: hashmod, source_labels: [a], target_label: c, modulus: 1",

@@ -27,7 +27,7 @@ mod split;
 mod tests;
 
 use labels::LabelReader;
-pub use labels::{InvalidLabels, Labels, Limits, is_same};
+pub use labels::{InvalidLabels, Labels, Limits};
 use payload::{check_framing, count_payload};
 pub use split::{Piece, count, cut, halve};
 

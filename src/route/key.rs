@@ -8,7 +8,8 @@ use std::hash::{Hash, Hasher};
 use hashbrown::Equivalent;
 
 use super::verdict::VerdictId;
-use crate::remote_write::v1::{Labels, is_same};
+use crate::model::is_same;
+use crate::remote_write::v1::Labels;
 use crate::remote_write::wire::{put_varint, read_varint};
 
 /// A label that decides.

@@ -15,7 +15,7 @@ pub(super) fn label<'s>(
     series: &Series<'s>,
     target: &'s [(String, String)],
     config: &JobConfig,
-    rules: &Rules,
+    rules: &'s Rules,
     scratch: &mut Scratch,
 ) -> Result<Option<LabelSet<'s>>, ScrapeError> {
     let mut set: LabelSet<'s> = series.labels().collect();

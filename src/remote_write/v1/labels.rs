@@ -16,7 +16,7 @@ use simdutf8::basic::from_utf8;
 use thiserror::Error;
 
 use super::{LABEL_NAME, LABEL_VALUE};
-use crate::model::Label;
+use crate::model::{Label, is_same};
 use crate::remote_write::wire::{Fields, Value, WireError};
 
 /// How much of a series is shown in an error, in bytes.
@@ -334,22 +334,5 @@ impl Labels<'_> {
             }
         }
         description + "}"
-    }
-}
-
-/// Whether two short texts are the same. Those that differ mostly do so in their length or at
-/// their end.
-#[inline]
-#[must_use]
-pub fn is_same(one: &[u8], other: &[u8]) -> bool {
-    if one.len() != other.len() {
-        return false;
-    }
-    match (one.last_chunk::<8>(), other.last_chunk::<8>()) {
-        (Some(end), Some(other_end)) => {
-            let (chunks, others) = (one.as_chunks::<8>().0, other.as_chunks::<8>().0);
-            end == other_end && chunks.iter().zip(others).all(|(one, other)| one == other)
-        }
-        _ => one.iter().eq(other),
     }
 }

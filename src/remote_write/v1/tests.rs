@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::canonical::is_ascii;
-use super::labels::{LabelReader, is_same};
+use super::labels::LabelReader;
 use super::{Limits, Part, Series, Walker};
 use crate::remote_write::wire::{put_bytes_field, put_varint};
 
@@ -256,23 +256,6 @@ proptest! {
             series.labels.start(&[]);
         }
         prop_assert!(matches!(walker.next_part(&mut series), Ok(None)));
-    }
-
-    #[test]
-    fn texts_are_the_same_if_all_their_bytes_are(
-        one in prop::collection::vec(0..2_u8, 0..40),
-        flip in prop::option::of(any::<prop::sample::Index>()),
-        longer in 0..2_usize,
-    ) {
-        let mut other = one.clone();
-        other.resize(one.len() + longer, 0);
-        if let Some(at) = flip
-            && !other.is_empty()
-        {
-            let at = at.index(other.len());
-            other[at] ^= 1;
-        }
-        prop_assert_eq!(is_same(&one, &other), one == other);
     }
 }
 
