@@ -13,7 +13,7 @@ const SPARE_BYTES: usize = 1 << 20;
 
 /// What is durable already is on its way to a segment for so long, so that one write does for many
 /// appends.
-pub(super) const WRITE_WITHIN: Duration = Duration::from_millis(10);
+pub(super) const WRITE_WITHIN: Duration = Duration::from_millis(50);
 
 /// From this size on nothing is gained by waiting for more.
 pub(super) const LARGE_BYTES: usize = 1 << 20;

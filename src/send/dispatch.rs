@@ -18,9 +18,9 @@ use crate::remote_write::block::{Block, BlockError};
 const READ_AHEAD_BYTES: u32 = 4 * 1024 * 1024;
 /// Blocks that wait in a lane; small ones are bound by this, large ones by their bytes.
 const BLOCKS_PER_LANE: usize = 1024;
-/// How long the reader lets the queue gather when it has read everything. Each read costs several
-/// changes of thread, and a batch that is not full waits far longer for more.
-const GATHER: Duration = Duration::from_millis(20);
+/// How long the reader lets the queue gather when it has read everything, unless batches may not
+/// wait so long for more. Each read costs several changes of thread, for each route.
+const GATHER: Duration = Duration::from_millis(50);
 
 /// Reads the queue until the sender is stopped or the queue closed.
 pub(super) async fn run(shared: Arc<Shared>) {
@@ -33,7 +33,7 @@ async fn read(shared: Arc<Shared>) {
     let mut reader: Reader = shared.queue.reader();
     let read_ahead = Arc::new(Semaphore::new(READ_AHEAD_BYTES as usize));
     let mut lanes: Option<Lanes> = None;
-    while let Some(entry) = next(&mut reader).await {
+    while let Some(entry) = next(&shared, &mut reader).await {
         let (count, lane) = lane_of(entry.stream);
         if let Some(other) = lanes.take_if(|lanes| lanes.senders.len() != usize::from(count)) {
             // These blocks were sorted into another number of lanes, so a series can be in another
@@ -58,11 +58,12 @@ async fn read(shared: Arc<Shared>) {
     }
 }
 
-async fn next(reader: &mut Reader) -> Option<Entry> {
+async fn next(shared: &Shared, reader: &mut Reader) -> Option<Entry> {
     if let Some(entry) = reader.next_stored().await {
         return Some(entry);
     }
-    sleep(GATHER).await;
+    let deadline = shared.endpoint().queue_config().batch_send_deadline;
+    sleep(GATHER.min(deadline.into())).await;
     reader.next().await
 }
 

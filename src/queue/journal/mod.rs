@@ -21,7 +21,7 @@
 //! [`append`](Core::append) gives records their positions and copies them into the pending batch.
 //! The journal's thread takes the whole batch, writes it with one `write`, syncs with one
 //! `fdatasync`, hands each queue its records, and answers everybody who waits. Each queue's own
-//! thread writes what it was handed in its own time, 10 ms later at most, since nobody waits for
+//! thread writes what it was handed in its own time, 50 ms later at most, since nobody waits for
 //! it; it counts as queued from when it was handed over, and is read from when it was written.
 //!
 //! Files are used again from the front, so that they do not grow and no sync has to write lengths.
