@@ -2,8 +2,10 @@
 //! tests replay what it found.
 
 pub mod configuration;
+mod damage;
 pub mod exposition;
 pub mod http_handler;
+pub mod journal_recovery;
 pub mod queue_recovery;
 pub mod regex;
 pub mod relabel;
@@ -14,10 +16,11 @@ pub mod snappy;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 9] = [
+pub const TARGETS: [Target; 10] = [
     ("configuration", configuration::run),
     ("exposition", exposition::run),
     ("http_handler", http_handler::run),
+    ("journal_recovery", journal_recovery::run),
     ("queue_recovery", queue_recovery::run),
     ("regex", regex::run),
     ("relabel", relabel::run),
