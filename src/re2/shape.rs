@@ -3,8 +3,6 @@
 use regex_syntax::hir::literal::Extractor;
 use regex_syntax::hir::{Class, Dot, Hir, HirKind, Look};
 
-use crate::model::is_same;
-
 /// How many texts a shape names at the most.
 const TEXTS_MAX: usize = 64;
 /// How many texts and prefixes it compares with at the most.
@@ -62,9 +60,7 @@ impl Shape {
 /// Whether `text` is one of `texts`, which are sorted.
 fn holds(texts: &[String], text: &str) -> bool {
     if texts.len() <= FEW {
-        return texts
-            .iter()
-            .any(|held| is_same(held.as_bytes(), text.as_bytes()));
+        return texts.iter().any(|held| held == text);
     }
     texts
         .binary_search_by(|held| held.as_str().cmp(text))

@@ -61,8 +61,7 @@ impl Rule {
         value
     }
 
-    /// What a `replace` makes of a value: the target's name, if that is not always the same, and
-    /// its value.
+    /// What a `replace` makes of a value: the target's name and its value.
     fn replacement<'m>(&self, value: &str, memo: &'m mut Memo) -> &'m Made {
         let templates = [&self.target_label, &self.replacement];
         let expand = || {

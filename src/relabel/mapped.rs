@@ -36,7 +36,7 @@ impl Mapped {
 
     /// What `name` is mapped to.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
-        let mut found = self.iter().filter(|(held, _)| *held == name);
-        found.next().map(|(_, mapped)| mapped)
+        let found = self.iter().find(|(held, _)| *held == name);
+        found.map(|(_, mapped)| mapped)
     }
 }

@@ -2,6 +2,7 @@
 //! the legacy scheme of names are left out: here, as in Prometheus since 3.0, a name is any UTF-8.
 
 mod decision;
+mod labelmap;
 
 use std::collections::BTreeMap;
 

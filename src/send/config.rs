@@ -54,7 +54,8 @@ pub struct QueueConfig {
     /// Samples in one request at the most.
     #[serde(deserialize_with = "positive")]
     pub max_samples_per_send: u64,
-    /// How long a sample may wait for a request to fill.
+    /// How long a sample may wait for a request to fill. The way through the queue's file alone
+    /// takes up to 0.1 seconds.
     pub batch_send_deadline: Duration,
     /// The first pause before a request is sent again; each further one is twice as long.
     #[serde(deserialize_with = "positive")]

@@ -3,7 +3,7 @@
 //! A request goes to many routes, and each has a queue with a file of its own: to sync them all
 //! before the request is answered costs as many syncs as there are routes. So the records of all
 //! queues of a storage directory go first into one file, the journal, and are durable when that is
-//! synced; the queues' own segments are written right after, and synced some time after a file of
+//! synced; the queues' own segments are written soon after, and synced some time after a file of
 //! the journal is full. What the journal holds is only ever read after a crash.
 //!
 //! # Guarantees

@@ -1,54 +1,66 @@
 //! What a crash left of a journal and the two queues behind it, after anything: they open or say
-//! why not, and give back nothing that was not appended to them, nor in another order.
+//! why not, and give back nothing that was not appended to them, nor in another order; and of a
+//! queue whose files are sound all that was in them, and with a sound journal all.
+//!
+//! Salts are drawn anew in each process, so that an input that found something may need its
+//! neighbours to find it again.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use promrelay::queue::{Append, Journal, Options, Queue, Record, append_all, lock_directory};
+use promrelay::queue::{
+    Append, Journal, Options, Queue, Reader, Record, append_all, lock_directory,
+};
 
 use super::damage::damage;
 
-const NAMES: [&str; 2] = ["a", "b"];
+/// What is on the disk when the relay crashes, and may be damaged.
+const FILES: [&str; 5] = [
+    "a/00000000000000000001.log",
+    "a/00000000000000000008.log",
+    "b/00000000000000000001.log",
+    "b/00000000000000000008.log",
+    JOURNAL,
+];
+const JOURNAL: &str = "journal/0";
+const QUEUES: [&str; 2] = ["a", "b"];
 /// Records that each queue gets.
 const RECORDS: u8 = 12;
-/// So many are in the queues' own files when the relay crashes, most likely; the others are in the
-/// journal only.
+/// So many of them are in the queues' own files; the others are in the journal only.
 const WRITTEN: u8 = 8;
 /// What a file of the journal is cut down to: there are zeros behind it.
 const JOURNAL_BYTES: usize = 8192;
-
-/// Files by their path in the storage directory, sorted.
-type Image = Vec<(PathBuf, Vec<u8>)>;
+/// For whatever takes no time.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// The first byte says what: 0 replaces the journal's file by the rest of the bytes, anything else
-/// applies them to what the crash left as changes: which file, where, how. With nothing changed
-/// everything is found.
+/// applies them to what the crash left as changes: which file, where, how.
 pub fn run(bytes: &[u8]) {
-    static IMAGE: OnceLock<Image> = OnceLock::new();
+    static IMAGE: OnceLock<[Vec<u8>; FILES.len()]> = OnceLock::new();
     let Some((what, rest)) = bytes.split_first() else {
         return;
     };
-    let storage = tempfile::tempdir().expect("a directory");
     let image = IMAGE.get_or_init(|| on_runtime(crash()));
-    let mut files = Vec::new();
-    for (path, content) in image {
-        let path = storage.path().join(path);
-        fs::create_dir_all(path.parent().expect("a file is in a directory"))
-            .expect("the directory is made");
-        fs::write(&path, content).expect("the file is written");
-        files.push(path);
+    let storage = tempfile::tempdir().expect("a directory");
+    let files = FILES.map(|name| storage.path().join(name));
+    for (path, content) in files.iter().zip(image) {
+        let directory = path.parent().expect("a file is in a directory");
+        fs::create_dir_all(directory).expect("the directory is made");
+        fs::write(path, content).expect("the file is written");
     }
+    let mut is_sound = [true; FILES.len()];
     if *what == 0 {
-        let journal = files.iter().find(|path| is_journal(path));
-        fs::write(journal.expect("a journal"), rest).expect("the file is written");
+        is_sound[FILES.len() - 1] = false;
+        fs::write(storage.path().join(JOURNAL), rest).expect("the file is written");
     } else {
-        let changes = rest.chunks_exact(4).take(64);
-        changes.for_each(|change| damage(&files, change));
+        for change in rest.chunks_exact(4).take(64) {
+            is_sound[usize::from(change[0]) % FILES.len()] = false;
+            damage(&files, change);
+        }
     }
-    let is_whole = *what != 0 && rest.len() < 4;
-    on_runtime(check(storage.path(), is_whole));
+    on_runtime(check(storage.path(), is_sound));
 }
 
 fn on_runtime<T>(work: impl Future<Output = T>) -> T {
@@ -58,41 +70,39 @@ fn on_runtime<T>(work: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(work)
 }
 
-/// What is on the disk when the relay is killed.
-async fn crash() -> Image {
+/// The files as they are when the relay is killed.
+async fn crash() -> [Vec<u8>; FILES.len()] {
     let storage = tempfile::tempdir().expect("a directory");
     let (_journal, queues) = open(storage.path()).expect("an empty directory is one");
-    for id in 0..RECORDS {
-        if id == WRITTEN {
-            for queue in &queues {
-                written(queue).await;
-            }
-        }
-        let payloads: Vec<_> = (0..queues.len()).map(|queue| payload(queue, id)).collect();
-        let pairs = queues.iter().zip(&payloads);
-        let appends = pairs
-            .map(|(queue, bytes)| append(queue, id, bytes))
-            .collect();
-        for (_, receipt) in append_all(appends, Duration::ZERO) {
-            receipt.durable().await.expect("it is stored");
+    let read = |name: &str| fs::read(storage.path().join(name)).expect("the file is read");
+    let mut readers: Vec<_> = queues.iter().map(Queue::reader).collect();
+    for id in 0..WRITTEN {
+        append(&queues, id).await;
+        for reader in &mut readers {
+            written(reader).await;
         }
     }
-    let mut image = Vec::new();
-    read(storage.path(), Path::new(""), &mut image);
-    image.sort_unstable();
+    let mut image = FILES.map(read);
+    for id in WRITTEN..RECORDS {
+        append(&queues, id).await;
+    }
+    let mut journal = read(JOURNAL);
+    journal.truncate(JOURNAL_BYTES);
+    image[FILES.len() - 1] = journal;
     image
 }
 
-/// Waits until what was appended is in the queue's files: before that it cannot be read.
-async fn written(queue: &Queue) {
-    let mut reader = queue.reader();
-    for _ in 0..WRITTEN {
-        let read = tokio::time::timeout(Duration::from_mins(1), reader.next()).await;
-        read.expect("it is written in time");
+/// Appends the record with this number to each queue.
+async fn append(queues: &[Queue], id: u8) {
+    let payloads: Vec<_> = (0..queues.len()).map(|queue| payload(queue, id)).collect();
+    let pairs = queues.iter().zip(&payloads);
+    let appends = pairs.map(|(queue, bytes)| part(queue, id, bytes)).collect();
+    for (_, receipt) in append_all(appends, Duration::ZERO) {
+        receipt.durable().await.expect("it is stored");
     }
 }
 
-fn append<'a>(queue: &'a Queue, id: u8, bytes: &'a [u8]) -> Append<'a> {
+fn part<'a>(queue: &'a Queue, id: u8, bytes: &'a [u8]) -> Append<'a> {
     let reservation = queue.reserve(Queue::stored_size(bytes.len()));
     Append {
         queue,
@@ -106,34 +116,18 @@ fn append<'a>(queue: &'a Queue, id: u8, bytes: &'a [u8]) -> Append<'a> {
     }
 }
 
-/// Reads all files below `within`, a path in `storage`.
-fn read(storage: &Path, within: &Path, image: &mut Image) {
-    for entry in fs::read_dir(storage.join(within)).expect("the directory is read") {
-        let entry = entry.expect("an entry");
-        let path = within.join(entry.file_name());
-        if entry.path().is_dir() {
-            read(storage, &path, image);
-        } else {
-            let mut content = fs::read(entry.path()).expect("the file is read");
-            if is_journal(&path) {
-                content.truncate(JOURNAL_BYTES);
-            }
-            image.push((path, content));
-        }
-    }
-}
-
-fn is_journal(path: &Path) -> bool {
-    path.parent()
-        .is_some_and(|parent| parent.ends_with("journal"))
-        && path.file_name().is_some_and(|name| name == "0")
+/// Waits until the next record is in the queue's file: before that it cannot be read.
+async fn written(reader: &mut Reader) {
+    let read = tokio::time::timeout(PATIENCE, reader.next()).await;
+    read.expect("it is written in time")
+        .expect("the queue is open");
 }
 
 fn open(storage: &Path) -> Option<(Journal, Vec<Queue>)> {
     let lock = lock_directory(storage).ok()?;
     let journal = Journal::open(lock).ok()?;
     let mut queues = Vec::new();
-    for name in NAMES {
+    for name in QUEUES {
         let options = Options {
             segment_bytes: 512,
             ..Options::default()
@@ -151,33 +145,44 @@ fn payload(queue: usize, id: u8) -> Vec<u8> {
     payload
 }
 
-async fn check(storage: &Path, is_whole: bool) {
-    // A refusal to open is an answer, but not to what a crash leaves.
+async fn check(storage: &Path, is_sound: [bool; FILES.len()]) {
     let Some((journal, queues)) = open(storage) else {
-        assert!(!is_whole, "what a crash left is refused");
+        // A refusal to open is an answer, but not to what a crash leaves.
+        assert_ne!(
+            is_sound,
+            [true; FILES.len()],
+            "what a crash left is refused"
+        );
         return;
     };
-    for (index, queue) in queues.iter().enumerate() {
-        let mut reader = queue.reader();
-        let mut found = Vec::new();
-        while let Ok(Some(entry)) =
-            tokio::time::timeout(Duration::from_mins(1), reader.next_stored()).await
-        {
-            let id = entry.bytes.first().copied().expect("no record is empty");
-            assert_eq!(
-                entry.bytes,
-                payload(index, id),
-                "a record that nobody appended"
-            );
-            assert!(found.last() < Some(&id), "{id} after {found:?}");
-            found.push(id);
-        }
-        if is_whole {
-            assert_eq!(found, (0..RECORDS).collect::<Vec<_>>(), "in queue {index}");
-        }
+    for (index, (queue, sound)) in queues.iter().zip(is_sound.chunks(2)).enumerate() {
+        let found = read(queue, index).await;
+        let least = match (sound, is_sound.last()) {
+            ([true, true], Some(true)) => RECORDS,
+            ([true, true], _) => WRITTEN,
+            _ => 0,
+        };
+        let least: Vec<_> = (0..least).collect();
+        assert!(found.starts_with(&least), "queue {index} has {found:?}");
     }
     for queue in queues {
         drop(queue.close().await);
     }
     drop(journal);
+}
+
+/// The numbers of the records in a queue, which are of it and in order.
+async fn read(queue: &Queue, index: usize) -> Vec<u8> {
+    let (mut reader, mut found) = (queue.reader(), Vec::new());
+    loop {
+        let read = tokio::time::timeout(PATIENCE, reader.next_stored()).await;
+        let Some(entry) = read.expect("the queue answers") else {
+            return found;
+        };
+        let id = entry.bytes.first().copied().expect("no record is empty");
+        let expected = payload(index, id);
+        assert_eq!(entry.bytes, expected, "a record that nobody appended");
+        assert!(found.last() < Some(&id), "{id} after {found:?}");
+        found.push(id);
+    }
 }
