@@ -26,6 +26,7 @@ use promrelay::remote_write::v1::{Limits, Payload, TIMESERIES, encode_labels};
 use promrelay::remote_write::v2::{Decoder, Encoder};
 use promrelay::remote_write::wire::{put_bytes_field, put_varint};
 use promrelay::route::{Route, Router, RouterMetrics};
+use promrelay::send::LaneCount;
 use promrelay::send::families::{Families, Interest};
 use promrelay::telemetry::Registry;
 use routes::Routes;
@@ -122,7 +123,7 @@ fn router(directory: &std::path::Path, rules: &[Vec<RuleConfig>]) -> Arc<Router>
         Route {
             name: name.into(),
             rules: Rules::compile(rules),
-            lanes: 4,
+            lanes: LaneCount::new(1),
             max_samples_per_send: 2000,
             payload: Payload::ALL,
             interest: Arc::new(Interest::noted(&Registry::new())),

@@ -25,6 +25,7 @@ use promrelay::remote_write::snappy::{Compressor, decompress, join};
 use promrelay::remote_write::v1::{Limits, Payload, Series, TIMESERIES, Walker, encode_labels};
 use promrelay::remote_write::wire::put_bytes_field;
 use promrelay::route::{Route, Router, RouterMetrics};
+use promrelay::send::LaneCount;
 use promrelay::send::families::{Families, Interest};
 use promrelay::telemetry::Registry;
 use workload::{Kind, NODE_EXPORTER, Workload};
@@ -70,7 +71,7 @@ fn router(directory: &std::path::Path, rule_lists: &[&str]) -> Arc<Router> {
         Route {
             name: index.to_string().into(),
             rules: rules(yaml),
-            lanes: 4,
+            lanes: LaneCount::new(1),
             max_samples_per_send: 2000,
             payload: Payload::ALL,
             interest: Arc::new(Interest::noted(&Registry::new())),

@@ -355,7 +355,7 @@ impl Fleet {
             Route {
                 name: Arc::clone(name),
                 rules: Rules::compile(&config.rules),
-                lanes: config.send.queue_config.lanes(),
+                lanes: member.sender.lanes(),
                 max_samples_per_send: config.send.queue_config.max_samples_per_send,
                 payload: config.payload,
                 interest: Arc::clone(&member.interest.1),

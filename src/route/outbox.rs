@@ -42,20 +42,24 @@ struct Lane {
 }
 
 impl Outbox {
-    /// For a route with so many lanes (1 to 255) and samples per request.
-    pub(super) fn new(lanes: u8, max_samples: u64) -> Self {
-        let lanes = (0..lanes.max(1)).map(|_| Lane::default()).collect();
+    /// For a route with so many samples per request.
+    pub(super) fn new(max_samples: u64) -> Self {
         Self {
-            lanes,
+            lanes: Vec::new(),
             max_samples,
             form: Form::default(),
             records: Vec::new(),
         }
     }
 
-    /// Begins a request in this form.
-    pub(super) fn start(&mut self, form: Form) {
+    /// Begins a request in this form, sorted into so many lanes.
+    pub(super) fn start(&mut self, form: Form, lanes: u8) {
+        debug_assert!(
+            self.is_empty(),
+            "the request before it was finished or cleared"
+        );
         self.form = form;
+        self.lanes.resize_with(lanes.into(), Lane::default);
     }
 
     /// Forgets what is there: a request was refused, or its records were taken.

@@ -18,6 +18,7 @@ use crate::queue::Queue;
 use crate::relabel::Rules;
 use crate::remote_write::block::Form;
 use crate::remote_write::v1::{DecodeError, Labels, Limits, Payload};
+use crate::send::LaneCount;
 use crate::send::families::{Families, Interest};
 
 /// A route as the router knows it: rules, and the queue behind them.
@@ -27,8 +28,8 @@ pub struct Route {
     pub name: Arc<str>,
     /// The rules, run after the external labels were added.
     pub rules: Rules,
-    /// How many lanes series are sorted into, from 1 to 255.
-    pub lanes: u8,
+    /// How many lanes series are sorted into.
+    pub lanes: Arc<LaneCount>,
     /// Samples in one block at the most.
     pub max_samples_per_send: u64,
     /// Which parts of a series' payload it takes.

@@ -49,7 +49,7 @@ struct Sorter {
 
 impl Worker {
     pub(super) fn new(router: &Router) -> Self {
-        let outbox = |route: &Route| Outbox::new(route.lanes, route.max_samples_per_send);
+        let outbox = |route: &Route| Outbox::new(route.max_samples_per_send);
         let sorter = Sorter {
             outboxes: router.routes().iter().map(outbox).collect(),
             tally: Tally::new(router.routes().iter().map(|route| route.rules.len())),
@@ -84,8 +84,8 @@ impl Worker {
         form: Form,
         request: &[u8],
     ) -> Result<Delivery, DecodeError> {
-        for outbox in &mut self.sorter.outboxes {
-            outbox.start(form);
+        for (outbox, route) in self.sorter.outboxes.iter_mut().zip(router.routes()) {
+            outbox.start(form, route.lanes.get());
         }
         let walked = self.walk(router, form, request);
         if walked.is_err() {

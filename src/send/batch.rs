@@ -26,6 +26,12 @@ pub(super) struct Batch {
     counts: Counts,
 }
 
+/// Whether a request of this size went out because there was no more room in it: the next block can
+/// be as large as half of one.
+pub(super) fn is_full(counts: Counts, max_samples: u64) -> bool {
+    2 * counts.samples >= max_samples || 2 * counts.raw_len >= BATCH_BYTES
+}
+
 impl Batch {
     /// Whether `held` can join without going over `max_samples`.
     pub(super) fn has_room_for(&self, held: &Held, max_samples: u64) -> bool {

@@ -1,5 +1,6 @@
 //! How a route sends: the parts of a `remote_write` entry that concern the requests.
 
+use std::ops::RangeInclusive;
 use std::time;
 
 use serde::{Deserialize, Serialize};
@@ -9,10 +10,8 @@ use crate::http::client::ClientConfig;
 use crate::remote_write::message::ProtobufMessage;
 use crate::settings::{Duration, HttpUrl, positive};
 
-/// The lanes of a route that says nothing of shards.
-const DEFAULT_LANES: u64 = 4;
 /// The lanes of a route at the most.
-const MAX_LANES: u64 = 64;
+const MAX_LANES: u8 = 64;
 
 /// Where and how a route's requests are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,11 +43,10 @@ pub struct QueueConfig {
     /// bounded by `queue.max_bytes`; this is read so that entries paste in, and does nothing else.
     #[serde(deserialize_with = "positive")]
     pub capacity: u64,
-    /// The most lanes, that is requests of the route in flight.
+    /// The most lanes, that is requests of the route in flight; 64 where this is more.
     #[serde(deserialize_with = "positive")]
     pub max_shards: u64,
-    /// The fewest lanes. A route has four unless one of these bounds forbids it, and never more
-    /// than 64: the number is fixed, so that a series keeps its lane.
+    /// The fewest lanes, which the route has for as long as they do.
     #[serde(deserialize_with = "positive")]
     pub min_shards: u64,
     /// Samples in one request at the most.
@@ -84,11 +82,12 @@ impl Default for QueueConfig {
 }
 
 impl QueueConfig {
-    /// How many lanes the route has.
+    /// How many lanes the route has at the least and at the most.
     #[must_use]
-    pub fn lanes(&self) -> u8 {
-        let lanes = DEFAULT_LANES.min(self.max_shards).max(self.min_shards);
-        u8::try_from(lanes.clamp(1, MAX_LANES)).expect("clamped to less than 256")
+    pub fn lanes(&self) -> RangeInclusive<u8> {
+        let bounded = |shards| u8::try_from(shards).map_or(MAX_LANES, |it| it.clamp(1, MAX_LANES));
+        let least = bounded(self.min_shards);
+        least..=bounded(self.max_shards).max(least)
     }
 }
 

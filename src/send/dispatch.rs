@@ -107,6 +107,7 @@ struct Lanes {
 
 impl Lanes {
     fn start(shared: &Arc<Shared>, count: u8) -> Self {
+        shared.work.begin(count);
         let tasks = TaskTracker::new();
         let start = |lane| {
             let (sender, receiver) = mpsc::channel(BLOCKS_PER_LANE);

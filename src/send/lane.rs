@@ -15,6 +15,7 @@ use super::families::{Families, Interest};
 use super::metrics::SendMetrics;
 use super::negotiation::Negotiation;
 use super::parked::Parking;
+use super::scaling::{LaneCount, Work};
 use super::stream::stream;
 use super::suspension::Suspension;
 use crate::queue::Queue;
@@ -23,6 +24,9 @@ use crate::queue::Queue;
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) route: Arc<str>,
+    /// The lanes of what comes from now on.
+    pub(super) lanes: Arc<LaneCount>,
+    pub(super) work: Work,
     pub(super) queue: Queue,
     pub(super) parking: Arc<Parking>,
     pub(super) suspension: Suspension,
@@ -56,6 +60,7 @@ pub(super) async fn run(
         if batch.last_position().is_none() {
             return;
         }
+        let _in_hand = shared.work.take_in_hand();
         // What was dropped from the queue while it waited here is not sent any more.
         batch.forget_through(shared.queue.withdraw(stream));
         while let Some(last) = batch.last_position() {

@@ -18,6 +18,7 @@ pub struct SendMetrics {
     samples: Counter,
     bytes: Counter,
     unreadable: Counter,
+    lanes: Gauge,
     in_flight: Gauge,
     suspended: Gauge,
     fallback: Gauge,
@@ -49,6 +50,11 @@ impl SendMetrics {
             unreadable: registry.counter(
                 "promrelay_send_unreadable_samples_total",
                 "Samples in stored blocks that this promrelay cannot read.",
+                labels,
+            ),
+            lanes: registry.gauge(
+                "promrelay_send_lanes",
+                "Requests that may be in flight, that is lanes that series are sorted into.",
                 labels,
             ),
             in_flight: registry.gauge(
@@ -97,6 +103,11 @@ impl SendMetrics {
         metrics.count_retry("5xx", 0);
         metrics.left_out(&LeftOut::default());
         metrics
+    }
+
+    /// Says how many lanes there are.
+    pub(super) fn lanes(&self, lanes: u8) {
+        self.lanes.set(f64::from(lanes));
     }
 
     /// Says whether the route waits because every batch is refused alike.

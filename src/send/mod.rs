@@ -3,7 +3,7 @@
 //! A [`Sender`] reads its queue in order and hands each block to the lane that it belongs to. A
 //! lane joins blocks to a request, sends it, and sends it again until the receiver has answered;
 //! it has one request in flight, so the samples of a series arrive in the order in which they were
-//! acknowledged.
+//! acknowledged. A route has as many lanes as it needs; see `scaling`.
 //!
 //! | the receiver | then |
 //! |---|---|
@@ -38,6 +38,7 @@ mod metrics;
 mod negotiation;
 pub mod parked;
 mod rejection;
+mod scaling;
 mod stream;
 mod suspension;
 mod written;
@@ -55,6 +56,7 @@ pub use config::Config;
 pub use endpoint::Endpoint;
 pub use metrics::SendMetrics;
 pub use rejection::RejectionConfig;
+pub use scaling::LaneCount;
 pub use stream::{lane_of, stream};
 
 use families::{Families, Interest};
@@ -87,11 +89,17 @@ impl Sender {
         families: Arc<Families>,
         metrics: SendMetrics,
     ) -> Self {
+        let bounds = endpoint.queue_config().lanes();
+        let has_backlog = queue.stats().queued.records > 0;
+        let lanes = LaneCount::new(scaling::first_lanes(&bounds, has_backlog));
+        metrics.lanes(lanes.get());
         let (interest, interested) = watch::channel(Arc::new(Interest::nothing()));
         let (sender, receiver) = watch::channel(Arc::new(endpoint));
         let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
         let shared = lane::Shared {
             route,
+            lanes,
+            work: scaling::Work::default(),
             queue,
             parking,
             suspension: Suspension::default(),
@@ -106,6 +114,7 @@ impl Sender {
         let shared = Arc::new(shared);
         tasks.spawn(dispatch::run(Arc::clone(&shared)));
         tasks.spawn(metadata::run(Arc::clone(&shared)));
+        tasks.spawn(scaling::run(Arc::clone(&shared)));
         tasks.close();
         Self {
             shared,
@@ -121,6 +130,12 @@ impl Sender {
         self.interest.send_replace(interest);
     }
 
+    /// How many lanes the series are to be sorted into. It changes with what comes.
+    #[must_use]
+    pub fn lanes(&self) -> Arc<LaneCount> {
+        Arc::clone(&self.shared.lanes)
+    }
+
     /// The message that is sent at present: 1.0 also where the receiver does not know 2.0.
     #[must_use]
     pub fn message(&self) -> ProtobufMessage {
@@ -131,6 +146,9 @@ impl Sender {
     /// Sends to `endpoint` from now on; a request that is in flight ends where it began. A route
     /// that was suspended, or that had fallen back to 1.0, tries again at once.
     pub fn reload(&self, endpoint: Endpoint) {
+        self.shared
+            .lanes
+            .keep_within(&endpoint.queue_config().lanes());
         self.endpoint.send_replace(Arc::new(endpoint));
         self.shared.negotiation.restart();
         self.shared.metrics.fell_back(false);

@@ -113,7 +113,7 @@ fn config(receiver: &Recorder, max_samples: u64, lanes: u64) -> String {
         format!(
             "  - name: {name}\n    url: {}\n    remote_timeout: 1s\n    queue_config:\n      \
              {{batch_send_deadline: 10ms, max_backoff: 100ms, \
-             max_samples_per_send: {max_samples}, max_shards: {lanes}}}\n",
+             max_samples_per_send: {max_samples}, min_shards: {lanes}, max_shards: {lanes}}}\n",
             receiver.url(&format!("/{name}"))
         )
     };

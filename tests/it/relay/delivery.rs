@@ -13,7 +13,8 @@ fn route(receiver: &Receiver, name: &str, more: &str) -> String {
     let address = receiver.address();
     format!(
         "  - name: {name}\n    url: http://{address}/{name}\n    remote_timeout: 2s\n    \
-         queue_config: {{batch_send_deadline: 10ms, max_shards: 4, max_backoff: 100ms}}\n{more}"
+         queue_config: {{batch_send_deadline: 10ms, max_backoff: 100ms, min_shards: 4, \
+         max_shards: 4}}\n{more}"
     )
 }
 

@@ -18,7 +18,7 @@ use promrelay::remote_write::generated::prometheus::{Label, Sample, TimeSeries, 
 use promrelay::telemetry::Registry;
 use prost::Message as _;
 use tempfile::TempDir;
-use tokio::time::{Instant, interval};
+use tokio::time::{Instant, interval, timeout};
 
 /// How long a condition may take to come true.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -178,6 +178,8 @@ pub(super) enum Answer {
     Redirect(StatusCode, String),
     /// Accepts the request and never answers it.
     Hang,
+    /// Accepts it after a while.
+    Late(Duration),
 }
 
 #[derive(Clone, Default)]
@@ -286,6 +288,10 @@ async fn receive(State(records): State<Records>, request: Request) -> (StatusCod
             status
         }
         Some(Answer::Hang) => std::future::pending().await,
+        Some(Answer::Late(wait)) => {
+            let _late = timeout(wait, std::future::pending::<()>()).await;
+            StatusCode::OK
+        }
     };
     let length = snap::raw::decompress_len(&body).unwrap();
     let mut raw = vec![0; length];

@@ -8,6 +8,7 @@ mod exposer;
 mod harness;
 mod histograms;
 mod intake;
+mod lanes;
 mod listeners;
 mod queues;
 mod refusals;

@@ -85,12 +85,12 @@ async fn reloads_under_load_refuse_no_request_and_lose_no_sample() {
     };
     let reloads = async {
         for round in 0..10 {
-            let address = receiver.address();
+            let (address, lanes) = (receiver.address(), 1 + round % 3);
             let rules = "write_relabel_configs: [{target_label: round, replacement: x}]";
             let changed = format!(
                 "remote_write:\n  - {{name: a, url: \"http://{address}/a\", {rules}, \
-                 queue_config: {{batch_send_deadline: 10ms, max_shards: {}}}}}\n",
-                1 + round % 3
+                 queue_config: {{batch_send_deadline: 10ms, min_shards: {lanes}, \
+                 max_shards: {lanes}}}}}\n"
             );
             relay.write_config(&changed);
             assert_eq!(relay.reload().await.0, StatusCode::OK);

@@ -1,0 +1,306 @@
+//! How many lanes a route has: no more than do for what comes.
+//!
+//! Whoever fills the queue sorts each request's series into as many blocks as the route has lanes,
+//! and every block costs: to compress, to store, to read again. So a route begins with the fewest
+//! lanes that it may have, and gets more when those cannot keep up, or when nothing is delivered at
+//! all: what gathers in an outage is read with as many lanes as it was sorted into.
+//!
+//! | seen for five seconds | then |
+//! |---|---|
+//! | what comes needs over 3/4 of the lanes' time | twice as many as would just do |
+//! | lanes that were added carry under a quarter of what they should | those before |
+//! | batches are in hand and none is delivered | four |
+//! | the lanes use under 1/4 of their time, and for two minutes | twice as many as would just do |
+//!
+//! All within the bounds of the configuration, and at most eight times those there are. Where more
+//! lanes did not help, the receiver has no more to give, and none are added for ten minutes.
+//!
+//! What comes needs as much of the lanes' time as it would take to send in full requests: one that
+//! went out because of `batch_send_deadline` says nothing of what its lane could carry. Attempts
+//! that fail are not counted, as more of them would help nobody.
+//!
+//! Lanes of another number are another sorting, so the sender ends the old ones before it begins
+//! with the new ones (see `dispatch`). Nothing is judged before those are at work.
+
+use std::collections::VecDeque;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::info;
+
+use super::lane::Shared;
+
+#[cfg(test)]
+mod tests;
+
+/// How often the lanes are looked at.
+const TICK: Duration = Duration::from_secs(1);
+/// Over so many ticks it is judged how they do.
+const WINDOW: usize = 5;
+/// So many ticks in a row have to see too many lanes before there are fewer.
+const CALM: u32 = 120;
+/// So many ticks pass before more lanes are tried again that did not help.
+const CEILING: u32 = 600;
+/// The lanes for what gathers while nothing is delivered.
+const CATCH_UP: u8 = 4;
+/// The part of their time that lanes may be needed, and below which there are too many.
+const BUSY: f64 = 0.75;
+const IDLE: f64 = 0.25;
+/// So many times the lanes that would just do.
+const ROOM: f64 = 2.0;
+/// So many times the lanes that there are, at the most, in one step.
+const STEP: u8 = 8;
+/// The part of what they carry if each is as fast as those before, that more lanes have to carry.
+const GAIN: f64 = 0.25;
+
+/// The number of lanes that a route's series are sorted into at present.
+#[derive(Debug)]
+pub struct LaneCount(AtomicU8);
+
+impl LaneCount {
+    /// So many, until somebody says otherwise.
+    #[must_use]
+    pub fn new(lanes: u8) -> Arc<Self> {
+        Arc::new(Self(AtomicU8::new(lanes.max(1))))
+    }
+
+    /// At least one.
+    #[inline]
+    #[must_use]
+    pub fn get(&self) -> u8 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Changes the number as little as it takes to be within `bounds`.
+    pub(super) fn keep_within(&self, bounds: &RangeInclusive<u8>) {
+        self.set(self.get().clamp(*bounds.start(), *bounds.end()));
+    }
+
+    fn set(&self, lanes: u8) {
+        self.0.store(lanes.max(1), Ordering::Relaxed);
+    }
+}
+
+/// What the lanes of a route have done since it was started.
+#[derive(Debug, Default)]
+pub(super) struct Work {
+    /// The number of lanes of the blocks that were read last, 0 before there were any.
+    lanes: AtomicU8,
+    batches_in_hand: AtomicUsize,
+    requests: AtomicU64,
+    /// Samples in full requests that were delivered, and how long those were on their way.
+    full_samples: AtomicU64,
+    full_micros: AtomicU64,
+}
+
+/// A batch is in hand for as long as this lives.
+#[derive(Debug)]
+pub(super) struct InHand<'w>(&'w Work);
+
+/// What is known at one tick.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+struct Seen {
+    /// Samples that have come so far.
+    appended: u64,
+    lanes: u8,
+    is_busy: bool,
+    requests: u64,
+    full_samples: u64,
+    full_micros: u64,
+}
+
+impl Work {
+    /// Blocks of so many lanes are read from now on.
+    pub(super) fn begin(&self, lanes: u8) {
+        self.lanes.store(lanes, Ordering::Relaxed);
+    }
+
+    pub(super) fn take_in_hand(&self) -> InHand<'_> {
+        self.batches_in_hand.fetch_add(1, Ordering::Relaxed);
+        InHand(self)
+    }
+
+    /// A request was delivered that took so long.
+    pub(super) fn delivered(&self, samples: u64, took: Duration, is_full: bool) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        if is_full {
+            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            self.full_samples.fetch_add(samples, Ordering::Relaxed);
+            self.full_micros.fetch_add(micros, Ordering::Relaxed);
+        }
+    }
+
+    fn seen(&self, appended: u64) -> Seen {
+        Seen {
+            appended,
+            lanes: self.lanes.load(Ordering::Relaxed),
+            is_busy: self.batches_in_hand.load(Ordering::Relaxed) > 0,
+            requests: self.requests.load(Ordering::Relaxed),
+            full_samples: self.full_samples.load(Ordering::Relaxed),
+            full_micros: self.full_micros.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Drop for InHand<'_> {
+    fn drop(&mut self) {
+        self.0.batches_in_hand.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The lanes that a route begins with: one that has a backlog is behind from the start.
+pub(super) fn first_lanes(bounds: &RangeInclusive<u8>, has_backlog: bool) -> u8 {
+    if has_backlog {
+        CATCH_UP.clamp(*bounds.start(), *bounds.end())
+    } else {
+        *bounds.start()
+    }
+}
+
+/// Sets the number of lanes until the sender is stopped.
+pub(super) async fn run(shared: Arc<Shared>) {
+    let mut scaling = Scaling::default();
+    let mut ticks = interval(TICK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    while shared
+        .stop
+        .run_until_cancelled(ticks.tick())
+        .await
+        .is_some()
+    {
+        let bounds = shared.endpoint().queue_config().lanes();
+        let seen = shared.work.seen(shared.queue.stats().appended.weight);
+        let before = shared.lanes.get();
+        let lanes = scaling.next(seen, &bounds, before);
+        if lanes != before {
+            info!(route = %shared.route, before, lanes, "changed the number of requests in flight");
+        }
+        shared.lanes.set(lanes);
+        shared.metrics.lanes(lanes);
+    }
+}
+
+/// What was seen of late, and what came of earlier decisions.
+#[derive(Debug, Default)]
+struct Scaling {
+    window: VecDeque<Seen>,
+    /// Ticks in a row that saw too many lanes.
+    calm: u32,
+    /// How it was before there were more lanes, until it is known whether they help.
+    trial: Option<Carried>,
+    /// More lanes than these do not help, for so many ticks.
+    ceiling: Option<(u8, u32)>,
+}
+
+/// What lanes can carry.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Carried {
+    lanes: u8,
+    /// Samples per second that each of them sends while it does.
+    speed: f64,
+}
+
+impl Carried {
+    /// Whether these lanes, if they are more, carry enough more than those before.
+    fn is_worth_it(self, before: Self) -> bool {
+        let more = self.lanes.saturating_sub(before.lanes);
+        self.samples_per_second()
+            >= before.samples_per_second() + GAIN * f64::from(more) * before.speed
+            || more == 0
+    }
+
+    fn samples_per_second(self) -> f64 {
+        f64::from(self.lanes) * self.speed
+    }
+}
+
+impl Scaling {
+    /// The lanes that there should be, of which there are `lanes` now.
+    fn next(&mut self, seen: Seen, bounds: &RangeInclusive<u8>, lanes: u8) -> u8 {
+        self.ceiling = self
+            .ceiling
+            .and_then(|(most, ticks)| Some((most, ticks.checked_sub(1)?)));
+        let is_at_work = seen.lanes == lanes;
+        let judged = is_at_work.then(|| self.judge(seen, lanes)).flatten();
+        let next = judged.unwrap_or(lanes);
+        let next = next.clamp(*bounds.start(), *bounds.end());
+        if !is_at_work || next != lanes {
+            self.window.clear();
+            self.calm = 0;
+        }
+        next
+    }
+
+    fn judge(&mut self, seen: Seen, lanes: u8) -> Option<u8> {
+        self.window.push_back(seen);
+        if self.window.len() <= WINDOW {
+            return None;
+        }
+        let first = self.window.pop_front()?;
+        if self.is_stuck(first) {
+            return Some(lanes.max(CATCH_UP));
+        }
+        let full_samples = seen.full_samples - first.full_samples;
+        let full_seconds = (seen.full_micros - first.full_micros) as f64 / 1e6;
+        let incoming = (seen.appended - first.appended) as f64 / window_seconds();
+        if full_samples == 0 || full_seconds <= 0.0 {
+            self.trial = None;
+            return self.calm_down(0.0, lanes);
+        }
+        let speed = full_samples as f64 / full_seconds;
+        let carried = Carried { lanes, speed };
+        if let Some(before) = self.trial.take()
+            && !carried.is_worth_it(before)
+        {
+            self.ceiling = Some((before.lanes, CEILING));
+            return Some(before.lanes);
+        }
+        let needed = incoming / speed;
+        if needed <= BUSY * f64::from(lanes) {
+            // A backlog keeps lanes busy that are not needed for what comes.
+            let used = needed.max(full_seconds / window_seconds());
+            return self.calm_down(used, lanes);
+        }
+        self.calm = 0;
+        let most = self.ceiling.map_or(u8::MAX, |(most, _)| most);
+        let more = with_room(needed).min(lanes.saturating_mul(STEP)).min(most);
+        (more > lanes).then(|| {
+            self.trial = Some(carried);
+            more
+        })
+    }
+
+    /// Whether there was something in hand all the time and nothing was delivered.
+    fn is_stuck(&self, first: Seen) -> bool {
+        let is_idle = |seen: &Seen| !seen.is_busy || seen.requests != first.requests;
+        first.is_busy && !self.window.iter().any(is_idle)
+    }
+
+    fn calm_down(&mut self, used: f64, lanes: u8) -> Option<u8> {
+        self.calm = if used < IDLE * f64::from(lanes) {
+            self.calm + 1
+        } else {
+            0
+        };
+        (self.calm >= CALM).then(|| with_room(used).min(lanes))
+    }
+}
+
+/// Lanes that have time to spare where `needed` would just do.
+fn with_room(needed: f64) -> u8 {
+    let lanes = (ROOM * needed).ceil().clamp(1.0, f64::from(u8::MAX));
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "clamped to what fits"
+    )]
+    let lanes = lanes as u8;
+    lanes
+}
+
+fn window_seconds() -> f64 {
+    TICK.as_secs_f64() * WINDOW as f64
+}
