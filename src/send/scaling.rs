@@ -28,7 +28,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use tracing::info;
 
 use super::lane::Shared;
@@ -103,6 +103,8 @@ pub(super) struct InHand<'w>(&'w Work);
 /// What is known at one tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Seen {
+    /// Since the sender was started.
+    at: Duration,
     /// Samples that have come so far.
     appended: u64,
     lanes: u8,
@@ -133,8 +135,9 @@ impl Work {
         }
     }
 
-    fn seen(&self, appended: u64) -> Seen {
+    fn seen(&self, at: Duration, appended: u64) -> Seen {
         Seen {
+            at,
             appended,
             lanes: self.lanes.load(Ordering::Relaxed),
             is_busy: self.batches_in_hand.load(Ordering::Relaxed) > 0,
@@ -162,7 +165,7 @@ pub(super) fn first_lanes(bounds: &RangeInclusive<u8>, has_backlog: bool) -> u8 
 
 /// Sets the number of lanes until the sender is stopped.
 pub(super) async fn run(shared: Arc<Shared>) {
-    let mut scaling = Scaling::default();
+    let (mut scaling, start) = (Scaling::default(), Instant::now());
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shared
@@ -172,7 +175,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
         .is_some()
     {
         let bounds = shared.endpoint().queue_config().lanes();
-        let seen = shared.work.seen(shared.queue.stats().appended.weight);
+        let appended = shared.queue.stats().appended.weight;
+        let seen = shared.work.seen(start.elapsed(), appended);
         let before = shared.lanes.get();
         let lanes = scaling.next(seen, &bounds, before);
         if lanes != before {
@@ -243,9 +247,10 @@ impl Scaling {
         if self.is_stuck(first) {
             return Some(lanes.max(CATCH_UP));
         }
+        let took = seen.at.saturating_sub(first.at).as_secs_f64();
         let full_samples = seen.full_samples - first.full_samples;
         let full_seconds = (seen.full_micros - first.full_micros) as f64 / 1e6;
-        let incoming = (seen.appended - first.appended) as f64 / window_seconds();
+        let incoming = (seen.appended - first.appended) as f64 / took;
         if full_samples == 0 || full_seconds <= 0.0 {
             self.trial = None;
             return self.calm_down(0.0, lanes);
@@ -261,7 +266,7 @@ impl Scaling {
         let needed = incoming / speed;
         if needed <= BUSY * f64::from(lanes) {
             // A backlog keeps lanes busy that are not needed for what comes.
-            let used = needed.max(full_seconds / window_seconds());
+            let used = needed.max(full_seconds / took);
             return self.calm_down(used, lanes);
         }
         self.calm = 0;
@@ -299,8 +304,4 @@ fn with_room(needed: f64) -> u8 {
     )]
     let lanes = lanes as u8;
     lanes
-}
-
-fn window_seconds() -> f64 {
-    TICK.as_secs_f64() * WINDOW as f64
 }

@@ -14,6 +14,7 @@ struct Route {
     lanes: u8,
     /// The backlog by the number of lanes that it was sorted into.
     backlog: VecDeque<(u8, f64)>,
+    seconds: u32,
     appended: f64,
     sent: f64,
     busy_micros: f64,
@@ -31,6 +32,7 @@ impl Route {
             scaling: Scaling::default(),
             lanes: 1,
             backlog: VecDeque::new(),
+            seconds: 0,
             appended: 0.0,
             sent: 0.0,
             busy_micros: 0.0,
@@ -40,6 +42,7 @@ impl Route {
 
     /// Lets a second pass.
     fn tick(&mut self) {
+        self.seconds += 1;
         self.appended += self.incoming;
         match self.backlog.back_mut() {
             Some((lanes, samples)) if *lanes == self.lanes => *samples += self.incoming,
@@ -68,6 +71,7 @@ impl Route {
             self.backlog.pop_front();
         }
         let seen = Seen {
+            at: TICK * self.seconds,
             appended: whole(self.appended),
             lanes: self.at_work,
             is_busy: !self.backlog.is_empty(),
@@ -174,6 +178,7 @@ fn nothing_is_judged_by_lanes_that_are_not_at_work() {
     let mut scaling = Scaling::default();
     for second in 1..100 {
         let seen = Seen {
+            at: Duration::from_secs(second),
             appended: second * 100_000,
             lanes: 1,
             is_busy: true,
