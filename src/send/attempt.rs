@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 use tracing::{error, info, warn};
 
 use super::backoff::Backoff;
-use super::batch::is_full;
 use super::encode::{EncodeError, Request, Wire};
 use super::endpoint::{Answer, Endpoint};
 use super::lane::Shared;
@@ -117,14 +116,7 @@ impl Attempts<'_> {
             return Ok(Next::End(Outcome::Delivered));
         }
         let post = endpoint.post(message, wire.body.clone());
-        let begun = Instant::now();
         let answer = shared.metrics.time(post).await;
-        if matches!(answer, Answer::Delivered { .. }) {
-            let max_samples = endpoint.queue_config().max_samples_per_send;
-            let (counts, took) = (self.request.counts, begun.elapsed());
-            let is_full = is_full(counts, max_samples);
-            shared.work.delivered(counts.samples, took, is_full);
-        }
         let next = self.judge(&endpoint, &wire, answer);
         self.wire = Some(wire);
         Ok(next)

@@ -24,12 +24,7 @@ pub(super) struct Held {
 pub(super) struct Batch {
     blocks: Vec<Held>,
     counts: Counts,
-}
-
-/// Whether a request of this size went out because there was no more room in it: the next block can
-/// be as large as half of one.
-pub(super) fn is_full(counts: Counts, max_samples: u64) -> bool {
-    2 * counts.samples >= max_samples || 2 * counts.raw_len >= BATCH_BYTES
+    is_cut: bool,
 }
 
 impl Batch {
@@ -46,6 +41,16 @@ impl Batch {
     /// Whether nothing more can join.
     pub(super) fn is_full(&self, max_samples: u64) -> bool {
         self.counts.samples >= max_samples || self.counts.raw_len >= BATCH_BYTES
+    }
+
+    /// It goes out because there is no more room in it.
+    pub(super) fn cut(&mut self) {
+        self.is_cut = true;
+    }
+
+    /// Whether more could have gone along.
+    pub(super) fn is_cut(&self) -> bool {
+        self.is_cut
     }
 
     pub(super) fn push(&mut self, held: Held) {

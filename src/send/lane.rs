@@ -60,7 +60,7 @@ pub(super) async fn run(
         if batch.last_position().is_none() {
             return;
         }
-        let _in_hand = shared.work.take_in_hand();
+        let in_hand = shared.work.take_in_hand();
         // What was dropped from the queue while it waited here is not sent any more.
         batch.forget_through(shared.queue.withdraw(stream));
         while let Some(last) = batch.last_position() {
@@ -73,6 +73,7 @@ pub(super) async fn run(
             match end {
                 End::Settled => {
                     shared.queue.acknowledge(stream, last);
+                    in_hand.settled(&batch);
                     break;
                 }
                 End::Withdrawn => batch.forget_through(shared.queue.withdraw(stream)),
@@ -97,6 +98,7 @@ async fn collect(
     loop {
         let queue = shared.endpoint().queue_config();
         if batch.is_full(queue.max_samples_per_send) {
+            batch.cut();
             return batch;
         }
         let next = match (held_over.take(), deadline) {
@@ -119,6 +121,7 @@ async fn collect(
         let Some(held) = next else { return batch };
         if !batch.has_room_for(&held, queue.max_samples_per_send) {
             *held_over = Some(held);
+            batch.cut();
             return batch;
         }
         batch.push(held);

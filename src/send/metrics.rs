@@ -54,7 +54,7 @@ impl SendMetrics {
             ),
             lanes: registry.gauge(
                 "promrelay_send_lanes",
-                "Requests that may be in flight, that is lanes that series are sorted into.",
+                "Lanes that what comes is sorted into: so many requests of it may be in flight.",
                 labels,
             ),
             in_flight: registry.gauge(

@@ -8,16 +8,16 @@
 //! | seen for five seconds | then |
 //! |---|---|
 //! | what comes needs over 3/4 of the lanes' time | twice as many as would just do |
-//! | lanes that were added carry under a quarter of what they should | those before |
-//! | batches are in hand and none is delivered | four |
+//! | lanes that were added carry under a quarter of what they should | as many as do |
+//! | batches are in hand and none is settled | four |
 //! | the lanes use under 1/4 of their time, and for two minutes | twice as many as would just do |
 //!
 //! All within the bounds of the configuration, and at most eight times those there are. Where more
 //! lanes did not help, the receiver has no more to give, and none are added for ten minutes.
 //!
-//! What comes needs as much of the lanes' time as it would take to send in full requests: one that
-//! went out because of `batch_send_deadline` says nothing of what its lane could carry. Attempts
-//! that fail are not counted, as more of them would help nobody.
+//! What comes needs as much of the lanes' time as it would take to settle in full batches, with all
+//! attempts, pauses and halves: one that went out because of `batch_send_deadline` says nothing of
+//! what its lane could carry.
 //!
 //! Lanes of another number are another sorting, so the sender ends the old ones before it begins
 //! with the new ones (see `dispatch`). Nothing is judged before those are at work.
@@ -29,8 +29,9 @@ use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use tracing::info;
+use tracing::debug;
 
+use super::batch::Batch;
 use super::lane::Shared;
 
 #[cfg(test)]
@@ -40,14 +41,19 @@ mod tests;
 const TICK: Duration = Duration::from_secs(1);
 /// Over so many ticks it is judged how they do.
 const WINDOW: usize = 5;
+/// So many ticks without anything settled are an outage.
+const STALLED: u32 = 5;
+/// As long as this a batch is counted at the most.
+const LONGEST: Duration = Duration::from_secs(5);
 /// So many ticks in a row have to see too many lanes before there are fewer.
 const CALM: u32 = 120;
 /// So many ticks pass before more lanes are tried again that did not help.
 const CEILING: u32 = 600;
 /// The lanes for what gathers while nothing is delivered.
 const CATCH_UP: u8 = 4;
-/// The part of their time that lanes may be needed, and below which there are too many.
+/// The part of their time that lanes may be needed.
 const BUSY: f64 = 0.75;
+/// Below this part of it there are too many.
 const IDLE: f64 = 0.25;
 /// So many times the lanes that would just do.
 const ROOM: f64 = 2.0;
@@ -89,16 +95,20 @@ impl LaneCount {
 pub(super) struct Work {
     /// The number of lanes of the blocks that were read last, 0 before there were any.
     lanes: AtomicU8,
-    batches_in_hand: AtomicUsize,
-    requests: AtomicU64,
-    /// Samples in full requests that were delivered, and how long those were on their way.
+    in_hand: AtomicUsize,
+    /// Batches that were settled.
+    settled: AtomicU64,
+    /// Samples in those of them that were full, and how long those were in hand.
     full_samples: AtomicU64,
     full_micros: AtomicU64,
 }
 
 /// A batch is in hand for as long as this lives.
 #[derive(Debug)]
-pub(super) struct InHand<'w>(&'w Work);
+pub(super) struct InHand<'w> {
+    work: &'w Work,
+    since: Instant,
+}
 
 /// What is known at one tick.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -108,8 +118,8 @@ struct Seen {
     /// Samples that have come so far.
     appended: u64,
     lanes: u8,
-    is_busy: bool,
-    requests: u64,
+    in_hand: usize,
+    settled: u64,
     full_samples: u64,
     full_micros: u64,
 }
@@ -121,17 +131,10 @@ impl Work {
     }
 
     pub(super) fn take_in_hand(&self) -> InHand<'_> {
-        self.batches_in_hand.fetch_add(1, Ordering::Relaxed);
-        InHand(self)
-    }
-
-    /// A request was delivered that took so long.
-    pub(super) fn delivered(&self, samples: u64, took: Duration, is_full: bool) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        if is_full {
-            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-            self.full_samples.fetch_add(samples, Ordering::Relaxed);
-            self.full_micros.fetch_add(micros, Ordering::Relaxed);
+        self.in_hand.fetch_add(1, Ordering::Relaxed);
+        InHand {
+            work: self,
+            since: Instant::now(),
         }
     }
 
@@ -140,17 +143,33 @@ impl Work {
             at,
             appended,
             lanes: self.lanes.load(Ordering::Relaxed),
-            is_busy: self.batches_in_hand.load(Ordering::Relaxed) > 0,
-            requests: self.requests.load(Ordering::Relaxed),
+            in_hand: self.in_hand.load(Ordering::Relaxed),
+            settled: self.settled.load(Ordering::Relaxed),
             full_samples: self.full_samples.load(Ordering::Relaxed),
             full_micros: self.full_micros.load(Ordering::Relaxed),
         }
     }
 }
 
+impl InHand<'_> {
+    /// The batch was settled.
+    pub(super) fn settled(&self, batch: &Batch) {
+        let work = self.work;
+        work.settled.fetch_add(1, Ordering::Relaxed);
+        if batch.is_cut() {
+            // An outage that ends was not the time that its batch takes.
+            let took = self.since.elapsed().min(LONGEST).as_micros();
+            let micros = u64::try_from(took).unwrap_or(u64::MAX);
+            work.full_samples
+                .fetch_add(batch.counts().samples, Ordering::Relaxed);
+            work.full_micros.fetch_add(micros, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Drop for InHand<'_> {
     fn drop(&mut self) {
-        self.0.batches_in_hand.fetch_sub(1, Ordering::Relaxed);
+        self.work.in_hand.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -166,6 +185,7 @@ pub(super) fn first_lanes(bounds: &RangeInclusive<u8>, has_backlog: bool) -> u8 
 /// Sets the number of lanes until the sender is stopped.
 pub(super) async fn run(shared: Arc<Shared>) {
     let (mut scaling, start) = (Scaling::default(), Instant::now());
+    let mut endpoint = shared.endpoint();
     let mut ticks = interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shared
@@ -174,15 +194,20 @@ pub(super) async fn run(shared: Arc<Shared>) {
         .await
         .is_some()
     {
-        let bounds = shared.endpoint().queue_config().lanes();
+        let current = shared.endpoint();
+        if !Arc::ptr_eq(&endpoint, &current) {
+            // What was learnt was learnt of another receiver.
+            (scaling, endpoint) = (Scaling::default(), current);
+        }
+        let bounds = endpoint.queue_config().lanes();
         let appended = shared.queue.stats().appended.weight;
         let seen = shared.work.seen(start.elapsed(), appended);
         let before = shared.lanes.get();
         let lanes = scaling.next(seen, &bounds, before);
         if lanes != before {
-            info!(route = %shared.route, before, lanes, "changed the number of requests in flight");
+            shared.lanes.set(lanes);
+            debug!(route = %shared.route, before, lanes, "another number of lanes");
         }
-        shared.lanes.set(lanes);
         shared.metrics.lanes(lanes);
     }
 }
@@ -191,6 +216,8 @@ pub(super) async fn run(shared: Arc<Shared>) {
 #[derive(Debug, Default)]
 struct Scaling {
     window: VecDeque<Seen>,
+    /// Ticks in a row that saw batches in hand and none settled, and how many there were.
+    stalled: (u32, u64),
     /// Ticks in a row that saw too many lanes.
     calm: u32,
     /// How it was before there were more lanes, until it is known whether they help.
@@ -228,7 +255,11 @@ impl Scaling {
             .ceiling
             .and_then(|(most, ticks)| Some((most, ticks.checked_sub(1)?)));
         let is_at_work = seen.lanes == lanes;
-        let judged = is_at_work.then(|| self.judge(seen, lanes)).flatten();
+        let judged = if self.is_stuck(seen) {
+            Some(lanes.max(CATCH_UP))
+        } else {
+            is_at_work.then(|| self.judge(seen, lanes)).flatten()
+        };
         let next = judged.unwrap_or(lanes);
         let next = next.clamp(*bounds.start(), *bounds.end());
         if !is_at_work || next != lanes {
@@ -244,9 +275,6 @@ impl Scaling {
             return None;
         }
         let first = self.window.pop_front()?;
-        if self.is_stuck(first) {
-            return Some(lanes.max(CATCH_UP));
-        }
         let took = seen.at.saturating_sub(first.at).as_secs_f64();
         let full_samples = seen.full_samples - first.full_samples;
         let full_seconds = (seen.full_micros - first.full_micros) as f64 / 1e6;
@@ -260,8 +288,10 @@ impl Scaling {
         if let Some(before) = self.trial.take()
             && !carried.is_worth_it(before)
         {
-            self.ceiling = Some((before.lanes, CEILING));
-            return Some(before.lanes);
+            let earned = whole_lanes(carried.samples_per_second() / before.speed);
+            let earned = earned.clamp(before.lanes, lanes);
+            self.ceiling = Some((earned, CEILING));
+            return Some(earned);
         }
         let needed = incoming / speed;
         if needed <= BUSY * f64::from(lanes) {
@@ -278,10 +308,17 @@ impl Scaling {
         })
     }
 
-    /// Whether there was something in hand all the time and nothing was delivered.
-    fn is_stuck(&self, first: Seen) -> bool {
-        let is_idle = |seen: &Seen| !seen.is_busy || seen.requests != first.requests;
-        first.is_busy && !self.window.iter().any(is_idle)
+    /// Whether there was something in hand for long and nothing was settled, whatever lanes there
+    /// are.
+    fn is_stuck(&mut self, seen: Seen) -> bool {
+        let (ticks, settled) = self.stalled;
+        let is_stalled = seen.in_hand > 0 && seen.settled == settled;
+        let ticks = if is_stalled { ticks + 1 } else { 0 };
+        self.stalled = (ticks, seen.settled);
+        if ticks > STALLED {
+            self.trial = None;
+        }
+        ticks > STALLED
     }
 
     fn calm_down(&mut self, used: f64, lanes: u8) -> Option<u8> {
@@ -296,7 +333,11 @@ impl Scaling {
 
 /// Lanes that have time to spare where `needed` would just do.
 fn with_room(needed: f64) -> u8 {
-    let lanes = (ROOM * needed).ceil().clamp(1.0, f64::from(u8::MAX));
+    whole_lanes(ROOM * needed)
+}
+
+fn whole_lanes(lanes: f64) -> u8 {
+    let lanes = lanes.ceil().clamp(1.0, f64::from(u8::MAX));
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
