@@ -46,7 +46,7 @@ pub struct QueueConfig {
     /// The most lanes, that is requests of the route in flight; 64 where this is more.
     #[serde(deserialize_with = "positive")]
     pub max_shards: u64,
-    /// The fewest lanes, which the route has for as long as they do.
+    /// The fewest lanes. The route has no more while these keep up.
     #[serde(deserialize_with = "positive")]
     pub min_shards: u64,
     /// Samples in one request at the most.

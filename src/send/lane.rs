@@ -26,6 +26,7 @@ pub(super) struct Shared {
     pub(super) route: Arc<str>,
     /// The lanes of what comes from now on.
     pub(super) lanes: Arc<LaneCount>,
+    /// What the lanes do: by this their number is judged.
     pub(super) work: Work,
     pub(super) queue: Queue,
     pub(super) parking: Arc<Parking>,

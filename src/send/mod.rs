@@ -90,8 +90,8 @@ impl Sender {
         metrics: SendMetrics,
     ) -> Self {
         let bounds = endpoint.queue_config().lanes();
-        let has_backlog = queue.stats().queued.records > 0;
-        let lanes = LaneCount::new(scaling::first_lanes(&bounds, has_backlog));
+        let queued_records = queue.stats().queued.records;
+        let lanes = LaneCount::new(scaling::first_lanes(&bounds, queued_records));
         metrics.lanes(lanes.get());
         let (interest, interested) = watch::channel(Arc::new(Interest::nothing()));
         let (sender, receiver) = watch::channel(Arc::new(endpoint));

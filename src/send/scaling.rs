@@ -2,15 +2,15 @@
 //!
 //! Whoever fills the queue sorts each request's series into as many blocks as the route has lanes,
 //! and every block costs: to compress, to store, to read again. So a route begins with the fewest
-//! lanes that it may have, and gets more when those cannot keep up, or when nothing is delivered at
+//! lanes that it may have, and gets more when those cannot keep up, or when nothing is settled at
 //! all: what gathers in an outage is read with as many lanes as it was sorted into.
 //!
-//! | seen for five seconds | then |
+//! | seen over five seconds | then |
 //! |---|---|
 //! | what comes needs over 3/4 of the lanes' time | twice as many as would just do |
 //! | lanes that were added carry under a quarter of what they should | as many as do |
 //! | batches are in hand and none is settled | four |
-//! | the lanes use under 1/4 of their time, and for two minutes | twice as many as would just do |
+//! | the lanes use under 1/4 of their time, for two minutes | twice as many as would just do |
 //!
 //! All within the bounds of the configuration, and at most eight times those there are. Where more
 //! lanes did not help, the receiver has no more to give, and none are added for ten minutes.
@@ -20,7 +20,7 @@
 //! what its lane could carry.
 //!
 //! Lanes of another number are another sorting, so the sender ends the old ones before it begins
-//! with the new ones (see `dispatch`). Nothing is judged before those are at work.
+//! with the new ones (see `dispatch`). Only an outage is noticed before those are at work.
 
 use std::collections::VecDeque;
 use std::ops::RangeInclusive;
@@ -49,7 +49,7 @@ const LONGEST: Duration = Duration::from_secs(5);
 const CALM: u32 = 120;
 /// So many ticks pass before more lanes are tried again that did not help.
 const CEILING: u32 = 600;
-/// The lanes for what gathers while nothing is delivered.
+/// The lanes for what gathers while nothing is settled.
 const CATCH_UP: u8 = 4;
 /// The part of their time that lanes may be needed.
 const BUSY: f64 = 0.75;
@@ -173,12 +173,11 @@ impl Drop for InHand<'_> {
     }
 }
 
-/// The lanes that a route begins with: one that has a backlog is behind from the start.
-pub(super) fn first_lanes(bounds: &RangeInclusive<u8>, has_backlog: bool) -> u8 {
-    if has_backlog {
-        CATCH_UP.clamp(*bounds.start(), *bounds.end())
-    } else {
-        *bounds.start()
+/// The lanes that a route begins with: one in whose queue records wait is behind from the start.
+pub(super) fn first_lanes(bounds: &RangeInclusive<u8>, queued_records: u64) -> u8 {
+    match queued_records {
+        0 => *bounds.start(),
+        _ => CATCH_UP.clamp(*bounds.start(), *bounds.end()),
     }
 }
 
@@ -238,9 +237,8 @@ impl Carried {
     /// Whether these lanes, if they are more, carry enough more than those before.
     fn is_worth_it(self, before: Self) -> bool {
         let more = self.lanes.saturating_sub(before.lanes);
-        self.samples_per_second()
-            >= before.samples_per_second() + GAIN * f64::from(more) * before.speed
-            || more == 0
+        let least = before.samples_per_second() + GAIN * f64::from(more) * before.speed;
+        more == 0 || self.samples_per_second() >= least
     }
 
     fn samples_per_second(self) -> f64 {
@@ -255,7 +253,7 @@ impl Scaling {
             .ceiling
             .and_then(|(most, ticks)| Some((most, ticks.checked_sub(1)?)));
         let is_at_work = seen.lanes == lanes;
-        let judged = if self.is_stuck(seen) {
+        let judged = if self.notice_outage(seen) {
             Some(lanes.max(CATCH_UP))
         } else {
             is_at_work.then(|| self.judge(seen, lanes)).flatten()
@@ -281,7 +279,7 @@ impl Scaling {
         let incoming = (seen.appended - first.appended) as f64 / took;
         if full_samples == 0 || full_seconds <= 0.0 {
             self.trial = None;
-            return self.calm_down(0.0, lanes);
+            return self.calm_down(0.0, seen);
         }
         let speed = full_samples as f64 / full_seconds;
         let carried = Carried { lanes, speed };
@@ -297,7 +295,7 @@ impl Scaling {
         if needed <= BUSY * f64::from(lanes) {
             // A backlog keeps lanes busy that are not needed for what comes.
             let used = needed.max(full_seconds / took);
-            return self.calm_down(used, lanes);
+            return self.calm_down(used, seen);
         }
         self.calm = 0;
         let most = self.ceiling.map_or(u8::MAX, |(most, _)| most);
@@ -308,9 +306,9 @@ impl Scaling {
         })
     }
 
-    /// Whether there was something in hand for long and nothing was settled, whatever lanes there
-    /// are.
-    fn is_stuck(&mut self, seen: Seen) -> bool {
+    /// Answers whether there was something in hand for long and nothing was settled, whatever lanes
+    /// there are.
+    fn notice_outage(&mut self, seen: Seen) -> bool {
         let (ticks, settled) = self.stalled;
         let is_stalled = seen.in_hand > 0 && seen.settled == settled;
         let ticks = if is_stalled { ticks + 1 } else { 0 };
@@ -321,8 +319,10 @@ impl Scaling {
         ticks > STALLED
     }
 
-    fn calm_down(&mut self, used: f64, lanes: u8) -> Option<u8> {
-        self.calm = if used < IDLE * f64::from(lanes) {
+    /// Lanes that all have a batch in hand are not too many, though none of it was settled lately.
+    fn calm_down(&mut self, used: f64, Seen { lanes, in_hand, .. }: Seen) -> Option<u8> {
+        let has_idle = in_hand < usize::from(lanes);
+        self.calm = if has_idle && used < IDLE * f64::from(lanes) {
             self.calm + 1
         } else {
             0

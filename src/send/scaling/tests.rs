@@ -199,8 +199,49 @@ fn nothing_is_judged_by_lanes_that_are_not_at_work() {
 
 #[test]
 fn a_backlog_found_at_the_start_asks_for_more_lanes() {
-    assert_eq!(first_lanes(&ANY, false), 1);
-    assert_eq!(first_lanes(&ANY, true), 4);
-    assert_eq!(first_lanes(&(1..=2), true), 2);
-    assert_eq!(first_lanes(&(10..=20), true), 10);
+    assert_eq!(first_lanes(&ANY, 0), 1);
+    assert_eq!(first_lanes(&ANY, 1), 4);
+    assert_eq!(first_lanes(&(1..=2), 1), 2);
+    assert_eq!(first_lanes(&(10..=20), 1), 10);
+}
+
+#[test]
+fn lanes_that_all_have_a_batch_in_hand_are_not_too_many() {
+    for (in_hand, lanes) in [(4, 4), (3, 1)] {
+        let (mut scaling, mut now) = (Scaling::default(), 4);
+        // Batches that take long, and say nothing of what a lane could carry.
+        for second in 0..u64::from(2 * CALM) {
+            let seen = Seen {
+                at: Duration::from_secs(second),
+                lanes: now,
+                in_hand,
+                settled: second,
+                ..Seen::default()
+            };
+            now = scaling.next(seen, &ANY, now);
+        }
+        assert_eq!(now, lanes, "{in_hand} of 4 in hand");
+    }
+}
+
+#[test]
+fn all_the_time_of_a_full_batch_counts_up_to_a_bound() {
+    let counted = |since: Duration, is_cut: bool| {
+        let work = Work::default();
+        let mut in_hand = work.take_in_hand();
+        in_hand.since -= since;
+        let mut batch = Batch::default();
+        if is_cut {
+            batch.cut();
+        }
+        in_hand.settled(&batch);
+        let seen = work.seen(Duration::ZERO, 0);
+        assert_eq!((seen.in_hand, seen.settled), (1, 1));
+        drop(in_hand);
+        assert_eq!(work.seen(Duration::ZERO, 0).in_hand, 0);
+        seen.full_micros / 1_000_000
+    };
+    assert_eq!(counted(Duration::from_secs(3), true), 3);
+    assert_eq!(counted(Duration::from_mins(10), true), 5);
+    assert_eq!(counted(Duration::from_secs(3), false), 0);
 }
