@@ -99,6 +99,7 @@ impl Listeners {
                 limits: options.limits.clone(),
                 web: web.clone(),
                 metrics: ListenerMetrics::new(registry, name),
+                one_thread_if_enough: name == "writes",
             };
             Server::open(address, service, options)
         };
@@ -164,7 +165,7 @@ fn own(service: Router, token: &Secret) -> Result<Server, BindError> {
             ..Limits::default()
         },
         web: Some(Web::new(Settings::for_token(token), None)),
-        metrics: ListenerMetrics::default(),
+        ..Options::default()
     };
     Server::open((Ipv4Addr::LOCALHOST, 0).into(), service, options)
 }

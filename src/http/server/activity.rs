@@ -1,6 +1,7 @@
 //! What a connection waits for, and since when.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
@@ -13,7 +14,10 @@ const HTTP2_PREFACE: &[u8] = b"PRI ";
 
 /// The state of one connection, told by its stream and its requests.
 #[derive(Debug)]
-pub(super) struct Activity(Mutex<State>);
+pub(super) struct Activity {
+    state: Mutex<State>,
+    is_leaving: AtomicBool,
+}
 
 #[derive(Debug)]
 struct State {
@@ -59,7 +63,7 @@ pub(super) struct InHand(Arc<Activity>, u64);
 
 impl Activity {
     pub(super) fn new() -> Arc<Self> {
-        Arc::new(Self(Mutex::new(State {
+        let state = State {
             is_http2: None,
             has_served: false,
             quiet_since: Instant::now(),
@@ -67,7 +71,11 @@ impl Activity {
             requests: BTreeMap::new(),
             next_request: 0,
             has_changed: true,
-        })))
+        };
+        Arc::new(Self {
+            state: Mutex::new(state),
+            is_leaving: AtomicBool::new(false),
+        })
     }
 
     /// Bytes have come.
@@ -103,8 +111,17 @@ impl Activity {
         has_changed.then(|| state.deadline(limits))
     }
 
+    /// The connection is to end with the requests in hand.
+    pub(super) fn leave(&self) {
+        self.is_leaving.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn is_leaving(&self) -> bool {
+        self.is_leaving.load(Ordering::Relaxed)
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

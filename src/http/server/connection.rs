@@ -20,6 +20,7 @@ use super::limits::Limits;
 use super::metrics::Closed;
 use super::peers::Place;
 use super::stream::Watched;
+use super::threads::ServedBy;
 use super::{Shared, handler};
 
 /// How long a client has to hang up when it was told that its connection is not wanted any more.
@@ -40,19 +41,37 @@ const HTTP2_HEADER_BYTES: u32 = 16 * 1024;
 /// What hyper needs for headers at the least, in bytes.
 const MIN_BUFFER_BYTES: usize = 8192;
 
+/// What a connection's requests have in common.
+#[derive(Clone, Debug)]
+pub(super) struct Connection {
+    pub(super) activity: Arc<Activity>,
+    pub(super) place: Arc<Place>,
+    pub(super) served_by: ServedBy,
+}
+
+impl Connection {
+    pub(super) fn new(place: Place, served_by: ServedBy) -> Self {
+        Self {
+            activity: Activity::new(),
+            place: Arc::new(place),
+            served_by,
+        }
+    }
+}
+
 /// Serves a connection until one side ends it. The error is why the relay did, if it did not want
 /// to go on.
 pub(super) async fn serve(
     stream: TcpStream,
     shared: &Arc<Shared>,
-    place: &Arc<Place>,
+    connection: &Connection,
 ) -> Result<(), Closed> {
     // A failure only costs speed.
     drop(stream.set_nodelay(true));
     let settings = shared.options.web.as_ref().map(|web| web.current());
     let Some(tls) = settings.as_ref().and_then(|settings| settings.tls()) else {
         let http2 = settings.is_none_or(|settings| settings.http2());
-        return serve_http(stream, http2, shared, place).await;
+        return serve_http(stream, http2, shared, connection).await;
     };
     let handshake = TlsAcceptor::from(tls).accept(stream);
     let stream = timeout(shared.options.limits.header_time, handshake)
@@ -63,39 +82,39 @@ pub(super) async fn serve(
             Closed::Handshake
         })?;
     let http2 = stream.get_ref().1.alpn_protocol() == Some(b"h2");
-    serve_http(stream, http2, shared, place).await
+    serve_http(stream, http2, shared, connection).await
 }
 
 async fn serve_http<S>(
     stream: S,
     http2: bool,
     shared: &Arc<Shared>,
-    place: &Arc<Place>,
+    connection: &Connection,
 ) -> Result<(), Closed>
 where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let limits = &shared.options.limits;
-    let activity = Activity::new();
-    let stream = Watched::new(stream, Arc::clone(&activity), limits.write_time);
-    let service = service_fn(|request| {
-        let of_connection = (Arc::clone(&activity), Arc::clone(place));
-        handler::handle(Arc::clone(shared), of_connection, request)
-    });
+    let activity = &connection.activity;
+    let stream = Watched::new(stream, Arc::clone(activity), limits.write_time);
+    let service =
+        service_fn(|request| handler::handle(Arc::clone(shared), connection.clone(), request));
     let protocol = protocol(limits, http2);
-    let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
+    let mut http = pin!(protocol.serve_connection(TokioIo::new(stream), service));
     let mut stopping = pin!(shared.stopping.cancelled());
     let mut timer = pin!(sleep(NEVER));
     let mut deadline = Deadline::NONE;
     let (mut told_to_stop, mut told_to_hang_up) = (false, false);
     let ended = std::future::poll_fn(|context| {
         loop {
-            if let Poll::Ready(result) = connection.as_mut().poll(context) {
+            if let Poll::Ready(result) = http.as_mut().poll(context) {
                 return Poll::Ready(result.map_err(|error| reason(&*error)));
             }
-            if !told_to_stop && stopping.as_mut().poll(context).is_ready() {
+            let mut is_to_stop =
+                || activity.is_leaving() || stopping.as_mut().poll(context).is_ready();
+            if !told_to_stop && is_to_stop() {
                 told_to_stop = true;
-                connection.as_mut().graceful_shutdown();
+                http.as_mut().graceful_shutdown();
                 continue;
             }
             if !told_to_hang_up && let Some(new) = activity.changed_deadline(limits) {
@@ -111,7 +130,7 @@ where
             }
             // A client that is just about to use the connection can tell this from an error.
             told_to_hang_up = true;
-            connection.as_mut().graceful_shutdown();
+            http.as_mut().graceful_shutdown();
             timer.as_mut().reset(Instant::now() + HANG_UP);
         }
     })

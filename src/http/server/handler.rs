@@ -19,9 +19,9 @@ use hyper::body::Incoming;
 use tower_service::Service as _;
 
 use super::Shared;
-use super::activity::{Activity, BodyWatch, InHand};
+use super::activity::{BodyWatch, InHand};
+use super::connection::Connection;
 use super::metrics::Refused;
-use super::peers::Place;
 use super::turns::{Arriving, Turn};
 use crate::http::body::drain_refused;
 use crate::http::web::{Settings, Verdict};
@@ -36,9 +36,14 @@ const HEALTH: [&str; 3] = ["/-/healthy", "/-/ready", "/health"];
 /// Answers a request.
 pub(super) async fn handle(
     shared: Arc<Shared>,
-    (activity, place): (Arc<Activity>, Arc<Place>),
+    connection: Connection,
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
+    let Connection {
+        activity,
+        place,
+        served_by,
+    } = connection;
     let in_hand = activity.begin();
     let settings = shared.options.web.as_ref().map(|web| web.current());
     let is_http2 = request.version() >= Version::HTTP_2;
@@ -75,7 +80,11 @@ pub(super) async fn handle(
     if let Some(settings) = &settings {
         settings.add_headers(response.headers_mut());
     }
-    if is_last {
+    let is_to_move = served_by != shared.threads.serving();
+    if is_to_move {
+        activity.leave();
+    }
+    if is_last || is_to_move && !is_http2 {
         let headers = response.headers_mut();
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }

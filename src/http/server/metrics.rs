@@ -62,6 +62,7 @@ struct Handles {
     listener: String,
     open: Gauge,
     opened: Counter,
+    threads: Gauge,
     closed: [Counter; CLOSED.len()],
     refused: [Counter; REFUSED.len()],
     not_accepted: RateLimit,
@@ -91,6 +92,11 @@ impl ListenerMetrics {
                 "Connections that were taken.",
                 &[("listener", listener)],
             ),
+            threads: registry.gauge(
+                "promrelay_http_threads",
+                "Threads that serve connections: one while that is enough.",
+                &[("listener", listener)],
+            ),
             closed: CLOSED.map(|(_, reason)| {
                 by_reason(
                     "promrelay_http_closed_connections_total",
@@ -114,6 +120,11 @@ impl ListenerMetrics {
         self.0.opened.increment(1);
         self.0.open.increment(1.0);
         Open(self.0.open.clone())
+    }
+
+    /// How many threads serve.
+    pub(super) fn threads(&self) -> Gauge {
+        self.0.threads.clone()
     }
 
     pub(super) fn closed(&self, reason: Closed) {
@@ -149,6 +160,7 @@ impl Default for ListenerMetrics {
             listener: String::new(),
             open: Gauge::noop(),
             opened: Counter::noop(),
+            threads: Gauge::noop(),
             closed: CLOSED.map(|_| Counter::noop()),
             refused: REFUSED.map(|_| Counter::noop()),
             not_accepted: RateLimit::default(),

@@ -29,6 +29,7 @@ mod rate;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod turns;
 
 use std::io;
@@ -47,7 +48,9 @@ pub use limits::Limits;
 pub use metrics::ListenerMetrics;
 pub(super) use rate::Bucket;
 
+use self::connection::Connection;
 use self::peers::{Peers, Place};
+use self::threads::{ServedBy, Threads};
 use self::turns::Turns;
 use super::web::Web;
 
@@ -74,6 +77,8 @@ pub struct Options {
     pub web: Option<Arc<Web>>,
     /// What is counted.
     pub metrics: ListenerMetrics,
+    /// Whether one thread serves while it is enough, see the module `threads`.
+    pub one_thread_if_enough: bool,
 }
 
 /// A running HTTP server.
@@ -91,6 +96,8 @@ struct Shared {
     peers: Arc<Peers>,
     /// Requests in hand.
     turns: Arc<Turns>,
+    /// Who serves the connections.
+    threads: Threads,
     tasks: TaskTracker,
     /// No new connections or requests.
     stopping: CancellationToken,
@@ -118,6 +125,7 @@ impl Server {
         let shared = Arc::new(Shared {
             peers: Peers::new(&options.limits),
             turns: Turns::new(options.limits.requests),
+            threads: Threads::new(options.one_thread_if_enough, options.metrics.threads()),
             options,
             service,
             tasks: TaskTracker::new(),
@@ -147,6 +155,7 @@ impl Server {
             shared.closing.cancel();
             shared.tasks.wait().await;
         }
+        shared.threads.end();
     }
 }
 
@@ -154,6 +163,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stopping.cancel();
         self.shared.closing.cancel();
+        self.shared.threads.end();
     }
 }
 
@@ -192,21 +202,43 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     shared.stopping.run_until_cancelled(accepting).await;
 }
 
+/// Has a connection served by those whom it belongs to.
 fn begin(shared: &Arc<Shared>, stream: TcpStream, place: Place) {
-    let (serving, closing) = (Arc::clone(shared), shared.closing.clone());
-    let open = shared.options.metrics.opened();
-    let place = Arc::new(place);
-    shared.tasks.spawn(async move {
-        let served = tokio::select! {
-            served = connection::serve(stream, &serving, &place) => served,
-            reason = place.pushed_out() => Err(reason),
-            () = closing.cancelled() => Ok(()),
-        };
-        if let Err(reason) = served {
-            serving.options.metrics.closed(reason);
+    let served_by = shared.threads.serving();
+    let connection = Connection::new(place, served_by);
+    let runtime = shared.threads.runtime(served_by);
+    let serving = Arc::clone(shared);
+    match served_by {
+        ServedBy::Workers => {
+            let serve = serve(serving, stream, connection);
+            shared.tasks.spawn_on(serve, runtime);
         }
-        drop(open);
-    });
+        ServedBy::OneThread => {
+            // A stream is waited for by the runtime in which it became one of tokio's.
+            let Ok(stream) = stream.into_std() else {
+                return;
+            };
+            let serve = async move {
+                if let Ok(stream) = TcpStream::from_std(stream) {
+                    serve(serving, stream, connection).await;
+                }
+            };
+            shared.tasks.spawn_on(serve, runtime);
+        }
+    }
+}
+
+async fn serve(shared: Arc<Shared>, stream: TcpStream, connection: Connection) {
+    let open = shared.options.metrics.opened();
+    let served = tokio::select! {
+        served = connection::serve(stream, &shared, &connection) => served,
+        reason = connection.place.pushed_out() => Err(reason),
+        () = shared.closing.cancelled() => Ok(()),
+    };
+    if let Err(reason) = served {
+        shared.options.metrics.closed(reason);
+    }
+    drop(open);
 }
 
 /// Whether the listener is as good as before.

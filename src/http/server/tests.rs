@@ -50,6 +50,7 @@ impl Setup {
                 let token = token.to_owned().into();
                 Web::new(Settings::for_token(&token), None)
             }),
+            ..Options::default()
         };
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
         let server = Server::open(address, service, options).unwrap();

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::StatusCode;
+use tokio::runtime::Handle;
 use tokio::time::timeout;
 
 use super::harness::{Answer, Receiver, Relay, series, wait_for};
@@ -36,6 +37,20 @@ async fn a_new_route_gets_what_comes_after_the_reload_and_a_removed_one_nothing(
     wait_for("the new route", async || receiver.samples("/c").len() == 1).await;
     wait_for("the old route", async || receiver.samples("/a").len() == 2).await;
     assert_eq!(receiver.samples("/b").len(), 1);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_reload_starts_runs_where_the_relay_does_and_not_with_connections() {
+    let receiver = Receiver::start();
+    let relay = Relay::start(&config(&receiver, &["a"])).await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let names: Vec<_> = (0..20).map(|number| format!("route-{number}")).collect();
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    relay.write_config(&config(&receiver, &names));
+    assert_eq!(relay.reload().await, (StatusCode::OK, String::new()));
+    assert!(tasks() >= before + 20, "{before} and then {}", tasks());
     relay.stop().await;
 }
 
