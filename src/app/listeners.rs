@@ -7,17 +7,28 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn};
+use axum::response::IntoResponse as _;
 use futures_util::future::join_all;
+use http::StatusCode;
+use tokio::runtime::Handle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::web_watch::{WebMetrics, WebWatch, fingerprint, watch};
 use crate::admin::{Admin, Lifecycle};
 use crate::config::{LoadError, WebFile, load_web};
-use crate::http::{BindError, Limits, ListenerMetrics, Options, Server, Settings, Web};
+use crate::http::{BindError, Limits, ListenerMetrics, Options, Server, Serving, Settings, Web};
 use crate::receive::Receiver;
 use crate::settings::Secret;
 use crate::telemetry::Registry;
 
+#[cfg(test)]
+mod tests;
+
+/// The listeners by name, and who serves them.
+const WRITES: (&str, Serving) = ("writes", Serving::OneThreadIfEnough);
+const ADMIN: (&str, Serving) = ("admin", Serving::Workers);
 /// Connections of the relay's own commands.
 const OWN_CONNECTIONS: usize = 32;
 
@@ -94,27 +105,27 @@ impl Listeners {
         };
         let writes_web = web("writes", files.writes);
         let admin_web = files.admin.and_then(|file| web("admin", Some(file)));
-        let serve = |address, name: &str, web: &Option<Arc<Web>>, service| {
+        let serve = |address, (name, serving): (&str, Serving), web: &Option<Arc<Web>>, service| {
             let options = Options {
                 limits: options.limits.clone(),
                 web: web.clone(),
                 metrics: ListenerMetrics::new(registry, name),
-                one_thread_if_enough: name == "writes",
+                serving,
             };
             Server::open(address, service, options)
         };
         let writes_service = receiver.service().merge(admin.health_service());
-        let admin_service = admin.service(options.lifecycle);
+        let admin_service = by_workers(admin.service(options.lifecycle));
         let operators = admin_web.or_else(|| writes_web.clone());
         let (writes, admin_server) = match options.admin_address {
             None => {
                 let service = writes_service.merge(admin_service);
-                (serve(address, "writes", &writes_web, service)?, None)
+                (serve(address, WRITES, &writes_web, service)?, None)
             }
             Some(admin_address) => {
                 let service = admin_service.merge(admin.health_service());
-                let writes = serve(address, "writes", &writes_web, writes_service)?;
-                let admin = serve(admin_address, "admin", &operators, service)?;
+                let writes = serve(address, WRITES, &writes_web, writes_service)?;
+                let admin = serve(admin_address, ADMIN, &operators, service)?;
                 (writes, Some(admin))
             }
         };
@@ -154,6 +165,19 @@ impl Listeners {
         let others = [self.own, self.admin].into_iter().flatten();
         join_all(others.map(|server| server.stop(deadline))).await;
     }
+}
+
+/// Has the runtime's workers do what is asked for, whoever serves the connection: what operators
+/// ask for can take long, and writes are not to wait for that.
+fn by_workers(service: Router) -> Router {
+    let workers = Handle::current();
+    service.route_layer(from_fn(move |request: Request, next: Next| {
+        let answer = AbortOnDropHandle::new(workers.spawn(next.run(request)));
+        async move {
+            let panicked = |_why| StatusCode::INTERNAL_SERVER_ERROR.into_response();
+            answer.await.unwrap_or_else(panicked)
+        }
+    }))
 }
 
 /// A listener on loopback for whoever has the token.

@@ -6,5 +6,5 @@ mod server;
 mod web;
 
 pub use body::{BodyError, read_bounded, read_response, read_response_bounded};
-pub use server::{BindError, Limits, ListenerMetrics, Options, Server};
+pub use server::{BindError, Limits, ListenerMetrics, Options, Server, Serving};
 pub use web::{Mistake, ReplaceError, Settings, Web, WebConfig};

@@ -96,6 +96,7 @@ where
 {
     let limits = &shared.options.limits;
     let activity = &connection.activity;
+    activity.opened();
     let stream = Watched::new(stream, Arc::clone(activity), limits.write_time);
     let service =
         service_fn(|request| handler::handle(Arc::clone(shared), connection.clone(), request));

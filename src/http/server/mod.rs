@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! accept ▶ peers       is there room for one more, and for one more from this address?
+//!   ▶ threads          who serves it: one thread, or all
 //!   ▶ TLS              a handshake, within the time for headers
 //!     ▶ stream         breaks when a write stalls; tells when bytes arrive
 //!       ▶ hyper        HTTP/1.1 or 2, with bounds on headers, streams and resets
@@ -47,6 +48,7 @@ use tokio_util::task::TaskTracker;
 pub use limits::Limits;
 pub use metrics::ListenerMetrics;
 pub(super) use rate::Bucket;
+pub use threads::Serving;
 
 use self::connection::Connection;
 use self::peers::{Peers, Place};
@@ -77,8 +79,8 @@ pub struct Options {
     pub web: Option<Arc<Web>>,
     /// What is counted.
     pub metrics: ListenerMetrics,
-    /// Whether one thread serves while it is enough, see the module `threads`.
-    pub one_thread_if_enough: bool,
+    /// Who serves the connections.
+    pub serving: Serving,
 }
 
 /// A running HTTP server.
@@ -125,7 +127,7 @@ impl Server {
         let shared = Arc::new(Shared {
             peers: Peers::new(&options.limits),
             turns: Turns::new(options.limits.requests),
-            threads: Threads::new(options.one_thread_if_enough, options.metrics.threads()),
+            threads: Threads::new(options.serving, options.metrics.threads()),
             options,
             service,
             tasks: TaskTracker::new(),
@@ -155,7 +157,6 @@ impl Server {
             shared.closing.cancel();
             shared.tasks.wait().await;
         }
-        shared.threads.end();
     }
 }
 
@@ -163,7 +164,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.shared.stopping.cancel();
         self.shared.closing.cancel();
-        self.shared.threads.end();
+        self.shared.threads.stop();
     }
 }
 
@@ -215,12 +216,14 @@ fn begin(shared: &Arc<Shared>, stream: TcpStream, place: Place) {
         }
         ServedBy::OneThread => {
             // A stream is waited for by the runtime in which it became one of tokio's.
-            let Ok(stream) = stream.into_std() else {
-                return;
+            let stream = match stream.into_std() {
+                Ok(stream) => stream,
+                Err(error) => return shared.options.metrics.cannot_accept(&error),
             };
             let serve = async move {
-                if let Ok(stream) = TcpStream::from_std(stream) {
-                    serve(serving, stream, connection).await;
+                match TcpStream::from_std(stream) {
+                    Ok(stream) => serve(serving, stream, connection).await,
+                    Err(error) => serving.options.metrics.cannot_accept(&error),
                 }
             };
             shared.tasks.spawn_on(serve, runtime);

@@ -4,22 +4,25 @@
 //! first. With a few small requests at a time there is none, and waking it costs more than HTTP
 //! itself. So connections begin on one thread with a runtime of its own, which wakes nobody.
 //!
-//! | seen for half a second | connections are served by |
+//! | seen | connections are served by |
 //! |---|---|
-//! | the thread uses more than 3/4 of a processor | the workers of the runtime |
-//! | the process uses less than half of one, for a minute on end | the thread again |
+//! | for a second the thread uses over 3/4 of a processor, or is hardly ever idle | the workers |
+//! | nothing is heard of it for two seconds, as when a disk hangs under it | the workers |
+//! | the process uses less than half a processor in the mean of a minute | the thread again |
 //!
 //! A connection moves by being closed behind an answer that says so (`Connection: close`, or
-//! `GOAWAY`): its client opens another one, which is served where connections belong by then. No
-//! request is lost or repeated for it.
+//! `GOAWAY`): its client opens another one, which is served where connections belong by then. One
+//! that idles stays until its next request. Requests behind that answer in a pipeline are dropped,
+//! as HTTP/1.1 has it. Over HTTP/2 both connections count for a moment, so a client at its limit of
+//! connections is refused until the first is gone.
 //!
-//! Used time is the processor's, not the clock's: where other processes have the processors, more
-//! threads would get no more done. Where the runtime has one worker, or that time is not to be had,
-//! the workers serve.
+//! Where the runtime has one worker, or the system does not say what a thread uses, the workers
+//! serve.
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::sync_channel;
 use std::thread;
 use std::time::Duration;
 
@@ -29,16 +32,34 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;
 
 /// How long is looked at what is used.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
 /// The share of a processor above which one thread is not enough.
 const BUSY: f64 = 0.75;
+/// The share of time above which it is not, whatever it gets of a processor then: others want it,
+/// too.
+const HARDLY_IDLE: f64 = 0.95;
+/// For how many looks on end.
+const BUSY_LOOKS: u32 = 2;
 /// The share of a processor below which one thread is enough, of all that the process does.
 const CALM: f64 = 0.5;
-/// For how many looks on end it has to be: a minute.
+/// In the mean of how many looks: a minute.
 const CALM_LOOKS: u32 = 120;
+/// A thread that has not looked for so long is stuck.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// Who is to serve the connections of a listener.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Serving {
+    /// The workers of the runtime that opens it.
+    #[default]
+    Workers,
+    /// One thread while that is enough, and else the workers.
+    OneThreadIfEnough,
+}
 
 /// Who serves a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +86,10 @@ struct OneThread {
 #[derive(Debug)]
 struct State {
     is_enough: AtomicBool,
-    ended: CancellationToken,
+    since: Instant,
+    /// When the thread last looked, in milliseconds after `since`.
+    looked_ms: AtomicU64,
+    stopping: CancellationToken,
     /// How many threads serve.
     threads: Gauge,
     workers: usize,
@@ -74,25 +98,40 @@ struct State {
 /// What was used up to a moment.
 struct Used {
     at: Instant,
+    /// Of processors, by the thread.
     by_thread: Duration,
+    /// Of processors, by all of the process.
     by_process: Duration,
+    /// Of time, in which the thread had something to do.
+    busy: Duration,
 }
 
-/// Decides by shares of a processor.
+/// What was used since the look before: of one processor, or of the time.
+struct Shares {
+    of_thread: f64,
+    of_process: f64,
+    busy: f64,
+}
+
+/// Decides by what is used.
 #[derive(Debug, Default)]
 struct Judge {
-    calm_looks: u32,
+    busy_looks: u32,
+    /// How many looks the workers have served for, and what the process used in them.
+    looks: u32,
+    used: f64,
 }
 
 impl Threads {
     /// The threads for a listener that the current runtime opens; `threads` says how many serve it.
-    pub(super) fn new(one_if_enough: bool, threads: Gauge) -> Self {
+    pub(super) fn new(serving: Serving, threads: Gauge) -> Self {
         let workers = Handle::current();
         let count = workers.metrics().num_workers();
         threads.set(count as f64);
-        let wanted = one_if_enough && count > 1 && Used::until_now().is_some();
-        let started = wanted.then(|| OneThread::start(threads, count));
-        let one_thread = started.and_then(|started| {
+        let is_wanted = serving == Serving::OneThreadIfEnough && count > 1;
+        let is_wanted = is_wanted && Used::until_now(&workers).is_some();
+        let one_thread = is_wanted.then(|| OneThread::start(threads, count));
+        let one_thread = one_thread.and_then(|started| {
             // The workers can do it as well.
             let failed = |error| tracing::warn!(%error, "cannot start a thread for connections");
             started.map_err(failed).ok()
@@ -105,10 +144,8 @@ impl Threads {
 
     /// Who serves connections that begin now.
     pub(super) fn serving(&self) -> ServedBy {
-        match &self.one_thread {
-            Some(thread) if thread.state.is_enough() => ServedBy::OneThread,
-            _ => ServedBy::Workers,
-        }
+        let thread = self.one_thread.as_ref();
+        thread.map_or(ServedBy::Workers, |thread| thread.state.serving())
     }
 
     /// The runtime of those who serve.
@@ -119,75 +156,101 @@ impl Threads {
         }
     }
 
-    /// Ends the listener's own thread, and what it still serves.
-    pub(super) fn end(&self) {
+    /// Stops the listener's own thread, with what it still serves.
+    pub(super) fn stop(&self) {
         if let Some(thread) = &self.one_thread {
-            thread.state.ended.cancel();
+            thread.state.stopping.cancel();
         }
     }
 
-    /// Has others serve, as if the one thread were (not) enough.
+    /// Has others serve.
     #[cfg(test)]
-    pub(super) fn set_enough(&self, is_enough: bool) {
+    pub(super) fn set(&self, served_by: ServedBy) {
         if let Some(thread) = &self.one_thread {
-            thread.state.set_enough(is_enough);
+            thread.state.set(served_by);
         }
     }
 }
 
 impl OneThread {
     fn start(threads: Gauge, workers: usize) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread().enable_all().build()?;
-        let handle = runtime.handle().clone();
         let state = Arc::new(State {
             is_enough: AtomicBool::new(true),
-            ended: CancellationToken::new(),
+            since: Instant::now(),
+            looked_ms: AtomicU64::new(0),
+            stopping: CancellationToken::new(),
             threads,
             workers,
         });
         let watched = Arc::clone(&state);
+        let (started, starting) = sync_channel(1);
         let run = move || {
-            let watch = watched.ended.run_until_cancelled(watch(&watched));
-            runtime.block_on(watch);
+            // Made here, since a runtime must not be dropped where tasks run.
+            let built = Builder::new_current_thread().enable_all().build();
+            let handle = built.as_ref().map(|runtime| runtime.handle().clone());
+            let handle = handle.map_err(|error| io::Error::new(error.kind(), error.to_string()));
+            if let (Ok(()), Ok(runtime)) = (started.send(handle), built) {
+                let watch = watched.stopping.run_until_cancelled(watch(&watched));
+                runtime.block_on(watch);
+            }
         };
         thread::Builder::new()
             .name("connections".to_owned())
             .spawn(run)?;
-        state.set_enough(true);
-        Ok(Self {
-            runtime: handle,
-            state,
-        })
+        let runtime = starting.recv().map_err(io::Error::other)??;
+        state.set(ServedBy::OneThread);
+        Ok(Self { runtime, state })
     }
 }
 
 impl State {
-    fn is_enough(&self) -> bool {
-        self.is_enough.load(Ordering::Relaxed)
+    fn serving(&self) -> ServedBy {
+        if self.is_enough.load(Ordering::Relaxed) && self.is_stuck() {
+            tracing::warn!("the thread for connections is stuck, others serve");
+            self.set(ServedBy::Workers);
+        }
+        if self.is_enough.load(Ordering::Relaxed) {
+            ServedBy::OneThread
+        } else {
+            ServedBy::Workers
+        }
     }
 
-    fn set_enough(&self, is_enough: bool) {
+    fn set(&self, served_by: ServedBy) {
+        let is_enough = served_by == ServedBy::OneThread;
         self.is_enough.store(is_enough, Ordering::Relaxed);
         let threads = if is_enough { 1 } else { self.workers };
         self.threads.set(threads as f64);
+    }
+
+    fn looked(&self) {
+        let since = u64::try_from(self.since.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.looked_ms.store(since, Ordering::Relaxed);
+    }
+
+    fn is_stuck(&self) -> bool {
+        let looked = Duration::from_millis(self.looked_ms.load(Ordering::Relaxed));
+        self.since.elapsed().saturating_sub(looked) > STUCK
     }
 }
 
 /// Looks at what is used and decides, on the listener's own thread.
 async fn watch(state: &State) {
+    let runtime = Handle::current();
     let mut looks = interval(LOOK_EVERY);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut judge = Judge::default();
     let mut before = None;
     loop {
         looks.tick().await;
-        let now = Used::until_now();
+        state.looked();
+        let now = Used::until_now(&runtime);
         if let (Some(before), Some(now)) = (&before, &now) {
-            let was_enough = state.is_enough();
-            let is_enough = judge.is_enough(was_enough, now.shares_since(before));
-            if is_enough != was_enough {
-                state.set_enough(is_enough);
-                tracing::debug!(one_thread = is_enough, "connections move to other threads");
+            let serving = state.serving();
+            let decided = judge.decide(serving, &now.since(before));
+            if decided != serving {
+                state.set(decided);
+                tracing::debug!(to = ?decided, "connections move to other threads");
             }
         }
         before = now;
@@ -195,46 +258,67 @@ async fn watch(state: &State) {
 }
 
 impl Judge {
-    /// Whether the thread is enough, if it was or was not, by what it and the whole process use.
-    fn is_enough(&mut self, was_enough: bool, (of_thread, of_process): (f64, f64)) -> bool {
-        if was_enough {
-            self.calm_looks = 0;
-            return of_thread <= BUSY;
+    /// Who serves from now on.
+    fn decide(&mut self, serving: ServedBy, shares: &Shares) -> ServedBy {
+        match serving {
+            ServedBy::OneThread => {
+                let is_busy = shares.of_thread > BUSY || shares.busy > HARDLY_IDLE;
+                self.busy_looks = if is_busy { self.busy_looks + 1 } else { 0 };
+                if self.busy_looks < BUSY_LOOKS {
+                    return ServedBy::OneThread;
+                }
+                *self = Self::default();
+                ServedBy::Workers
+            }
+            ServedBy::Workers => {
+                self.looks += 1;
+                self.used += shares.of_process;
+                if self.looks < CALM_LOOKS {
+                    return ServedBy::Workers;
+                }
+                let mean = self.used / f64::from(self.looks);
+                *self = Self::default();
+                if mean < CALM {
+                    ServedBy::OneThread
+                } else {
+                    ServedBy::Workers
+                }
+            }
         }
-        self.calm_looks = if of_process < CALM {
-            self.calm_looks + 1
-        } else {
-            0
-        };
-        self.calm_looks >= CALM_LOOKS
     }
 }
 
 impl Used {
-    /// By the calling thread and its process. `None` where the system does not say.
+    /// By the calling thread, which runs `runtime`, and its process. `None` where the system does
+    /// not say.
     #[cfg(unix)]
-    fn until_now() -> Option<Self> {
-        use rustix::time::{ClockId, clock_gettime};
+    fn until_now(runtime: &Handle) -> Option<Self> {
+        use rustix::time::{ClockId, DynamicClockId, clock_gettime_dynamic};
 
+        let clock = |id| {
+            let time = clock_gettime_dynamic(DynamicClockId::Known(id)).ok()?;
+            Duration::try_from(time).ok()
+        };
         Some(Self {
             at: Instant::now(),
-            by_thread: clock_gettime(ClockId::ThreadCPUTime).try_into().ok()?,
-            by_process: clock_gettime(ClockId::ProcessCPUTime).try_into().ok()?,
+            by_thread: clock(ClockId::ThreadCPUTime)?,
+            by_process: clock(ClockId::ProcessCPUTime)?,
+            busy: runtime.metrics().worker_total_busy_duration(0),
         })
     }
 
     #[cfg(not(unix))]
-    fn until_now() -> Option<Self> {
+    fn until_now(_: &Handle) -> Option<Self> {
         None
     }
 
-    /// What the thread and the process used since then, in processors.
-    fn shares_since(&self, before: &Self) -> (f64, f64) {
+    fn since(&self, before: &Self) -> Shares {
         let time = self.at.duration_since(before.at).as_secs_f64();
         let share = |now: Duration, then: Duration| now.saturating_sub(then).as_secs_f64() / time;
-        (
-            share(self.by_thread, before.by_thread),
-            share(self.by_process, before.by_process),
-        )
+        Shares {
+            of_thread: share(self.by_thread, before.by_thread),
+            of_process: share(self.by_process, before.by_process),
+            busy: share(self.busy, before.busy),
+        }
     }
 }

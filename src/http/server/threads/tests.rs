@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 use tokio::time::{Instant, interval, timeout};
 
 use super::super::{ListenerMetrics, Options, Server};
-use super::{CALM_LOOKS, Judge, ServedBy, Threads};
+use super::{BUSY_LOOKS, CALM_LOOKS, Judge, ServedBy, Serving, Shares, Threads};
 use crate::http::read_response;
 use crate::telemetry::Registry;
 
@@ -33,7 +33,7 @@ fn start(registry: &Registry) -> Server {
         .route("/busy", get(busy));
     let options = Options {
         metrics: ListenerMetrics::new(registry, "writes"),
-        one_thread_if_enough: true,
+        serving: Serving::OneThreadIfEnough,
         ..Options::default()
     };
     Server::open((Ipv4Addr::LOCALHOST, 0).into(), service, options).unwrap()
@@ -93,13 +93,13 @@ async fn connections_move_with_an_answer_that_says_so() {
     assert_eq!(client.ask("/").await, (THE_THREAD.into(), false));
     assert_eq!(threads(&registry), "1");
 
-    server.shared.threads.set_enough(false);
+    server.shared.threads.set(ServedBy::Workers);
     assert_eq!(client.ask("/").await, (THE_THREAD.into(), true));
     let (by, is_last) = client.ask("/").await;
     assert!(by != THE_THREAD && !is_last, "{by}");
     assert_eq!(threads(&registry), "2");
 
-    server.shared.threads.set_enough(true);
+    server.shared.threads.set(ServedBy::OneThread);
     let (by, is_last) = client.ask("/").await;
     assert!(by != THE_THREAD && is_last, "{by}");
     assert_eq!(client.ask("/").await, (THE_THREAD.into(), false));
@@ -119,7 +119,7 @@ async fn connections_of_http2_move_as_well() {
         read_response(response, 1024).await
     };
     assert_eq!(ask().await, THE_THREAD);
-    server.shared.threads.set_enough(false);
+    server.shared.threads.set(ServedBy::Workers);
     let mut poll = interval(Duration::from_millis(5));
     let moved = async {
         while ask().await == THE_THREAD {
@@ -170,26 +170,70 @@ async fn a_server_that_is_dropped_ends_its_thread_and_what_it_serves() {
 
 #[tokio::test]
 async fn with_one_worker_there_is_no_other_thread() {
-    let threads = Threads::new(true, Gauge::noop());
-    assert_eq!(threads.serving(), ServedBy::Workers);
-    threads.set_enough(true);
+    let threads = Threads::new(Serving::OneThreadIfEnough, Gauge::noop());
     assert_eq!(threads.serving(), ServedBy::Workers);
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thread_that_is_stuck_is_not_waited_for() {
+    let registry = Registry::new();
+    let server = start(&registry);
+    let mut client = Client::new(&server);
+    assert_eq!(client.ask("/").await.0, THE_THREAD);
+    let (release, stuck) = std::sync::mpsc::channel::<()>();
+    let runtime = server.shared.threads.runtime(ServedBy::OneThread).clone();
+    runtime.spawn(async move { stuck.recv() });
+    let mut poll = interval(Duration::from_millis(5));
+    let moved = async {
+        while server.shared.threads.serving() == ServedBy::OneThread {
+            poll.tick().await;
+        }
+    };
+    timeout(PATIENCE, moved).await.unwrap();
+    assert_ne!(Client::new(&server).ask("/").await.0, THE_THREAD);
+    drop(release);
+    server.stop(PATIENCE).await;
+}
+
+fn shares(of_thread: f64, busy: f64, of_process: f64) -> Shares {
+    Shares {
+        of_thread,
+        of_process,
+        busy,
+    }
+}
+
 #[test]
-fn one_thread_is_enough_again_after_a_minute_of_calm() {
+fn one_thread_is_not_enough_if_it_is_busy_for_a_second() {
+    use ServedBy::{OneThread, Workers};
+
+    for busy in [shares(0.8, 0.85, 0.9), shares(0.6, 0.99, 1.9)] {
+        let mut judge = Judge::default();
+        for _ in 0..3 {
+            for _ in 1..BUSY_LOOKS {
+                assert_eq!(judge.decide(OneThread, &busy), OneThread);
+            }
+            assert_eq!(judge.decide(OneThread, &shares(0.7, 0.9, 2.0)), OneThread);
+        }
+        for _ in 1..BUSY_LOOKS {
+            assert_eq!(judge.decide(OneThread, &busy), OneThread);
+        }
+        assert_eq!(judge.decide(OneThread, &busy), Workers);
+    }
+}
+
+#[test]
+fn one_thread_is_enough_again_after_a_calm_minute() {
+    use ServedBy::{OneThread, Workers};
+
     let mut judge = Judge::default();
-    assert!(judge.is_enough(true, (0.7, 2.0)));
-    assert!(!judge.is_enough(true, (0.8, 0.9)));
-    for _ in 1..CALM_LOOKS {
-        assert!(!judge.is_enough(false, (0.0, 0.4)));
-    }
-    assert!(!judge.is_enough(false, (0.0, 0.6)), "not calm");
-    for _ in 1..CALM_LOOKS {
-        assert!(!judge.is_enough(false, (0.0, 0.4)));
-    }
-    assert!(judge.is_enough(false, (0.0, 0.4)));
-    assert!(judge.is_enough(true, (0.1, 0.4)));
-    assert!(!judge.is_enough(true, (0.8, 0.9)));
-    assert!(!judge.is_enough(false, (0.0, 0.4)), "a minute anew");
+    let mut minute = |usual, last| {
+        for _ in 1..CALM_LOOKS {
+            assert_eq!(judge.decide(Workers, &shares(0.0, 0.0, usual)), Workers);
+        }
+        judge.decide(Workers, &shares(0.0, 0.0, last))
+    };
+    assert_eq!(minute(0.6, 0.0), Workers);
+    assert_eq!(minute(0.4, 2.0), OneThread, "a moment does not count");
+    assert_eq!(minute(0.6, 0.0), Workers, "each minute is a new one");
 }
