@@ -115,11 +115,11 @@ impl Listeners {
             Server::open(address, service, options)
         };
         let writes_service = receiver.service().merge(admin.health_service());
-        let admin_service = by_workers(admin.service(options.lifecycle));
+        let admin_service = admin.service(options.lifecycle);
         let operators = admin_web.or_else(|| writes_web.clone());
         let (writes, admin_server) = match options.admin_address {
             None => {
-                let service = writes_service.merge(admin_service);
+                let service = writes_service.merge(by_workers(admin_service));
                 (serve(address, WRITES, &writes_web, service)?, None)
             }
             Some(admin_address) => {
@@ -168,7 +168,8 @@ impl Listeners {
 }
 
 /// Has the runtime's workers do what is asked for, whoever serves the connection: what operators
-/// ask for can take long, and writes are not to wait for that.
+/// ask for can take long, and writes are not to wait for that; and what a reload starts is to run
+/// where the relay does.
 fn by_workers(service: Router) -> Router {
     let workers = Handle::current();
     service.route_layer(from_fn(move |request: Request, next: Next| {

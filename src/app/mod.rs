@@ -22,7 +22,6 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 use thiserror::Error;
-use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 use tokio::time::{interval, timeout};
 use tokio_util::sync::CancellationToken;
@@ -144,8 +143,6 @@ struct Inner {
     config_text: Mutex<String>,
     /// A reload or command that has begun goes on to its end, whoever still waits for it.
     tasks: TaskTracker,
-    /// Where they run, and all that they start: not with the connections, where they are asked for.
-    runtime: Handle,
     stopping: CancellationToken,
 }
 
@@ -181,7 +178,6 @@ impl App {
             targets,
             config_text: Mutex::new(config.text),
             tasks: TaskTracker::new(),
-            runtime: Handle::current(),
             stopping: CancellationToken::new(),
             options,
         });
@@ -268,8 +264,7 @@ impl App {
 impl Inner {
     async fn start_reload(self: Arc<Self>) -> Result<(), ReloadError> {
         let inner = Arc::clone(&self);
-        let reload = async move { inner.reload_now().await };
-        let reload = self.tasks.spawn_on(reload, &self.runtime);
+        let reload = self.tasks.spawn(async move { inner.reload_now().await });
         reload.await.unwrap_or(Err(ReloadError::Stopping))
     }
 
@@ -357,7 +352,7 @@ impl Relay for Inner {
     ) -> BoxFuture<'static, Result<Value, CommandError>> {
         let inner = Arc::clone(&self);
         let execution = async move { inner.execute_now(command).await };
-        let execution = self.tasks.spawn_on(execution, &self.runtime);
+        let execution = self.tasks.spawn(execution);
         execution
             .map(|result| result.unwrap_or(Err(CommandError::Panicked)))
             .boxed()

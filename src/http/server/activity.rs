@@ -78,13 +78,6 @@ impl Activity {
         })
     }
 
-    /// The connection is open, after a handshake if it has one.
-    pub(super) fn opened(&self) {
-        let mut state = self.state();
-        state.quiet_since = Instant::now();
-        state.has_changed = true;
-    }
-
     /// Bytes have come.
     pub(super) fn received(&self, bytes: &[u8]) {
         let mut state = self.state();

@@ -44,19 +44,8 @@ const MIN_BUFFER_BYTES: usize = 8192;
 /// What a connection's requests have in common.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
-    pub(super) activity: Arc<Activity>,
     pub(super) place: Arc<Place>,
     pub(super) served_by: ServedBy,
-}
-
-impl Connection {
-    pub(super) fn new(place: Place, served_by: ServedBy) -> Self {
-        Self {
-            activity: Activity::new(),
-            place: Arc::new(place),
-            served_by,
-        }
-    }
 }
 
 /// Serves a connection until one side ends it. The error is why the relay did, if it did not want
@@ -95,11 +84,12 @@ where
     S: AsyncRead + AsyncWrite + Unpin + 'static,
 {
     let limits = &shared.options.limits;
-    let activity = &connection.activity;
-    activity.opened();
-    let stream = Watched::new(stream, Arc::clone(activity), limits.write_time);
-    let service =
-        service_fn(|request| handler::handle(Arc::clone(shared), connection.clone(), request));
+    let activity = Activity::new();
+    let stream = Watched::new(stream, Arc::clone(&activity), limits.write_time);
+    let service = service_fn(|request| {
+        let of_connection = (Arc::clone(&activity), connection.clone());
+        handler::handle(Arc::clone(shared), of_connection, request)
+    });
     let protocol = protocol(limits, http2);
     let mut http = pin!(protocol.serve_connection(TokioIo::new(stream), service));
     let mut stopping = pin!(shared.stopping.cancelled());

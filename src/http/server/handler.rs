@@ -19,7 +19,7 @@ use hyper::body::Incoming;
 use tower_service::Service as _;
 
 use super::Shared;
-use super::activity::{BodyWatch, InHand};
+use super::activity::{Activity, BodyWatch, InHand};
 use super::connection::Connection;
 use super::metrics::Refused;
 use super::turns::{Arriving, Turn};
@@ -36,14 +36,10 @@ const HEALTH: [&str; 3] = ["/-/healthy", "/-/ready", "/health"];
 /// Answers a request.
 pub(super) async fn handle(
     shared: Arc<Shared>,
-    connection: Connection,
+    (activity, connection): (Arc<Activity>, Connection),
     request: Request<Incoming>,
 ) -> Result<Response<Answer>, Infallible> {
-    let Connection {
-        activity,
-        place,
-        served_by,
-    } = connection;
+    let Connection { place, served_by } = connection;
     let in_hand = activity.begin();
     let settings = shared.options.web.as_ref().map(|web| web.current());
     let is_http2 = request.version() >= Version::HTTP_2;

@@ -51,6 +51,7 @@ pub(super) use rate::Bucket;
 pub use threads::Serving;
 
 use self::connection::Connection;
+use self::metrics::Open;
 use self::peers::{Peers, Place};
 use self::threads::{ServedBy, Threads};
 use self::turns::Turns;
@@ -206,12 +207,14 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 /// Has a connection served by those whom it belongs to.
 fn begin(shared: &Arc<Shared>, stream: TcpStream, place: Place) {
     let served_by = shared.threads.serving();
-    let connection = Connection::new(place, served_by);
+    let place = Arc::new(place);
+    let connection = Connection { place, served_by };
     let runtime = shared.threads.runtime(served_by);
     let serving = Arc::clone(shared);
+    let open = shared.options.metrics.opened();
     match served_by {
         ServedBy::Workers => {
-            let serve = serve(serving, stream, connection);
+            let serve = serve(serving, stream, connection, open);
             shared.tasks.spawn_on(serve, runtime);
         }
         ServedBy::OneThread => {
@@ -222,7 +225,7 @@ fn begin(shared: &Arc<Shared>, stream: TcpStream, place: Place) {
             };
             let serve = async move {
                 match TcpStream::from_std(stream) {
-                    Ok(stream) => serve(serving, stream, connection).await,
+                    Ok(stream) => serve(serving, stream, connection, open).await,
                     Err(error) => serving.options.metrics.cannot_accept(&error),
                 }
             };
@@ -231,8 +234,7 @@ fn begin(shared: &Arc<Shared>, stream: TcpStream, place: Place) {
     }
 }
 
-async fn serve(shared: Arc<Shared>, stream: TcpStream, connection: Connection) {
-    let open = shared.options.metrics.opened();
+async fn serve(shared: Arc<Shared>, stream: TcpStream, connection: Connection, open: Open) {
     let served = tokio::select! {
         served = connection::serve(stream, &shared, &connection) => served,
         reason = connection.place.pushed_out() => Err(reason),

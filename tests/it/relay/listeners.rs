@@ -151,3 +151,12 @@ async fn one_connection_too_many_does_not_get_in() {
     assert!(refused >= 1);
     relay.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn one_thread_serves_writes_while_it_is_enough() {
+    let receiver = Receiver::start();
+    let relay = Relay::start_with(&config(&receiver), "{}", WebOptions::default()).await;
+    relay.write(vec![series("m", &[], 1, 1.0)]).await;
+    assert_eq!(relay.metric("promrelay_http_threads", &["writes"]).await, 1);
+    relay.stop().await;
+}
