@@ -18,6 +18,7 @@ use super::wire::{
 };
 use crate::model::Label;
 
+mod alike;
 mod canonical;
 mod labels;
 mod payload;
@@ -94,7 +95,7 @@ pub enum Part<'a> {
     Unknown(&'a [u8]),
 }
 
-/// One series: labels read, the rest as it came. Used again from series to series.
+/// One series: labels read, the rest as it came. Used again from series to series of one walk.
 #[derive(Debug, Default)]
 pub struct Series<'a> {
     /// Sorted by name, each name once, no empty value.
@@ -272,11 +273,9 @@ impl<'a> Series<'a> {
         index: usize,
     ) -> Result<(), DecodeError> {
         (self.raw, self.message) = (raw, message);
-        self.labels.start(message);
-        let canonical = reader.read_canonical(&mut self.labels).and_then(|end| {
-            let counted = count_payload(&message[end..])?;
-            Some((end, counted))
-        });
+        let end = reader.read_alike(&mut self.labels, message);
+        let end = end.or_else(|| reader.read_canonical(&mut self.labels, message));
+        let canonical = end.and_then(|end| Some((end, count_payload(&message[end..])?)));
         if let Some((payload_start, counted)) = canonical {
             self.payload_start = Some(payload_start);
             (self.samples, self.histograms, self.exemplars) = counted;

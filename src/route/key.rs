@@ -57,10 +57,15 @@ impl<'r> Recent<'r> {
         }
     }
 
-    /// Looks up the deciding labels of the next series. Answers its verdict if it is known because
-    /// they are the same as those before.
+    /// Looks up the deciding labels of the next series; no series of the walk is left out. Answers
+    /// its verdict if it is known because they are the same as those before.
     #[inline]
     pub(super) fn next(&mut self, deciding: &[Deciding], labels: &Labels<'r>) -> Option<VerdictId> {
+        if let (Some(changed), Some(id)) = (labels.changed(), self.id)
+            && self.found.iter().all(|found| found.place != changed)
+        {
+            return Some(id);
+        }
         let (mut from, mut is_same_key) = (0, true);
         for (Deciding { name, .. }, found) in deciding.iter().zip(&mut self.found) {
             let mut value = None;

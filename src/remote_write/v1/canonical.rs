@@ -10,7 +10,7 @@ use super::labels::{LabelReader, LabelSpan, Labels, Limits, Span};
 use crate::remote_write::wire::read_varint;
 
 /// The tags of `TimeSeries.labels`, `Label.name` and `Label.value`.
-const LABEL_TAG: u8 = 0x0a;
+pub(super) const LABEL_TAG: u8 = 0x0a;
 const NAME_TAG: u8 = 0x0a;
 const VALUE_TAG: u8 = 0x12;
 
@@ -33,21 +33,25 @@ static FRONTS: [Front; 0x80] = {
 };
 
 /// A label whose lengths take one byte each.
-struct ShortLabel<'m> {
-    name_length: usize,
+pub(super) struct ShortLabel<'m> {
+    pub(super) name_length: usize,
     /// Not zero.
-    value_length: usize,
+    pub(super) value_length: usize,
     front: Front,
     /// What is behind the label.
-    rest: &'m [u8],
+    pub(super) rest: &'m [u8],
 }
 
 impl LabelReader {
     /// Reads the labels of a series that is encoded as the specification wants it, and answers
     /// where they end. `None` if anything about them is otherwise, or wrong.
     #[inline]
-    pub(super) fn read_canonical(&self, labels: &mut Labels<'_>) -> Option<usize> {
-        let message = labels.message;
+    pub(super) fn read_canonical<'a>(
+        &mut self,
+        labels: &mut Labels<'a>,
+        message: &'a [u8],
+    ) -> Option<usize> {
+        labels.start(message);
         let (mut end, mut unchecked) = (0, 0);
         loop {
             end = read_short(labels, &self.limits, end);
@@ -62,6 +66,9 @@ impl LabelReader {
         }
         if unchecked == 0 {
             labels.text_end = end;
+        }
+        if self.likeness.is_worth_a_try() {
+            labels.canonical_end = end;
         }
         (end > 0).then_some(end)
     }
@@ -145,7 +152,7 @@ fn read_short(labels: &mut Labels<'_>, limits: &Limits, at: usize) -> usize {
 /// The label at the front of `message`, if it is short, has a value, and eight bytes follow where
 /// its name begins.
 #[inline]
-fn short_label(message: &[u8]) -> Option<ShortLabel<'_>> {
+pub(super) fn short_label(message: &[u8]) -> Option<ShortLabel<'_>> {
     let front = message.first_chunk::<12>()?;
     let length = usize::from(front[1]);
     let (label, rest) = message.split_at_checked(2 + length)?;
@@ -185,16 +192,18 @@ pub(super) fn is_ascii(bytes: &[u8]) -> bool {
     let Some(last) = bytes.last_chunk() else {
         return bytes.is_ascii();
     };
-    let blocks = bytes.as_chunks().0.iter();
-    let all = blocks.fold(high_bits(last), |all, block| all | high_bits(block));
-    all & 0x8080_8080_8080_8080 == 0
+    let blocks = bytes.as_chunks().0.iter().map(words);
+    let all = blocks.fold(words(last), |all, block| {
+        std::array::from_fn(|at| all[at] | block[at])
+    });
+    all.iter().all(|word| word & 0x8080_8080_8080_8080 == 0)
 }
 
-/// The high bit of each byte, in eight bytes one over the other.
+/// A block as words, each of which is gathered for itself: so no block waits for the one before it.
 #[inline]
-fn high_bits(block: &[u8; 32]) -> u64 {
-    let words = block.as_chunks().0.iter().copied().map(u64::from_ne_bytes);
-    words.fold(0, |all, word| all | word)
+fn words(block: &[u8; 32]) -> [u64; 4] {
+    let chunks = block.as_chunks::<8>().0;
+    std::array::from_fn(|at| u64::from_ne_bytes(chunks[at]))
 }
 
 /// The label at `at` whatever its lengths.

@@ -1,7 +1,8 @@
 //! Reading the labels of one series, checked: valid UTF-8, a name in each, no name twice.
 //!
 //! Nearly every series stands as the specification wants it: labels in front, sorted, none empty.
-//! [`LabelReader::read_canonical`] takes those in one go; whatever is otherwise, or wrong, goes
+//! [`LabelReader::read_alike`] takes those that differ in one value from the one before them, and
+//! [`LabelReader::read_canonical`] the others in one go; whatever is otherwise, or wrong, goes
 //! label by label through [`LabelReader::push`] and [`LabelReader::finish`], which say what it is.
 //!
 //! UTF-8 is checked once for all labels of a series that stand together: the tags and lengths
@@ -15,6 +16,7 @@ use std::ops::Range;
 use simdutf8::basic::from_utf8;
 use thiserror::Error;
 
+use super::alike::Likeness;
 use super::{LABEL_NAME, LABEL_VALUE};
 use crate::model::{Label, is_same};
 use crate::remote_write::wire::{Fields, Value, WireError};
@@ -97,6 +99,10 @@ pub struct Labels<'a> {
     /// another series. At most as many as the limit allows; those beyond it are only counted.
     pub(super) places: Vec<LabelSpan>,
     pub(super) count: usize,
+    /// Where the labels end, if they stand in front as the specification wants it and the next
+    /// series is to be compared with them; else 0.
+    pub(super) canonical_end: usize,
+    changed: Option<usize>,
 }
 
 impl<'a> Labels<'a> {
@@ -135,11 +141,45 @@ impl<'a> Labels<'a> {
         Some((self.bytes(&spans.get(at)?.value), at))
     }
 
+    /// If all labels but one are known to be those of the series read before this one, that one's
+    /// place: its name is the same, too, but its value may be another.
+    #[inline]
+    #[must_use]
+    pub fn changed(&self) -> Option<usize> {
+        self.changed
+    }
+
     /// Begins the series with this message.
     #[inline]
     pub(super) fn start(&mut self, message: &'a [u8]) {
         self.message = message;
-        (self.text_end, self.count) = (0, 0);
+        (self.text_end, self.count, self.canonical_end) = (0, 0, 0);
+        self.changed = None;
+    }
+
+    /// Begins the series with this message, which has up to `end` the labels that are here but for
+    /// the value at the place `changed`.
+    #[inline]
+    pub(super) fn become_alike(&mut self, message: &'a [u8], changed: usize, end: usize) {
+        self.message = message;
+        self.canonical_end = end;
+        if self.text_end > 0 {
+            self.text_end = end;
+        }
+        self.changed = Some(changed);
+    }
+
+    /// Has the value at `place` end at `to`, where it ended at `from`, and moves all behind it.
+    pub(super) fn move_behind(&mut self, place: usize, from: usize, to: usize) {
+        let moved = |at: usize| at - from + to;
+        let mut labels = self.places[..self.count].iter_mut().skip(place);
+        if let Some(label) = labels.next() {
+            label.value.end = to;
+        }
+        for LabelSpan { name, value } in labels {
+            *name = moved(name.start)..moved(name.end);
+            *value = moved(value.start)..moved(value.end);
+        }
     }
 
     /// Notes where one more label stands.
@@ -152,7 +192,7 @@ impl<'a> Labels<'a> {
     }
 
     #[inline]
-    fn spans(&self) -> &[LabelSpan] {
+    pub(super) fn spans(&self) -> &[LabelSpan] {
         &self.places[..self.count]
     }
 
@@ -195,12 +235,17 @@ impl<'a> Labels<'a> {
 #[derive(Debug)]
 pub(super) struct LabelReader {
     pub(super) limits: Limits,
+    pub(super) likeness: Likeness,
     count: usize,
 }
 
 impl LabelReader {
     pub(super) fn new(limits: Limits) -> Self {
-        Self { limits, count: 0 }
+        Self {
+            limits,
+            likeness: Likeness::default(),
+            count: 0,
+        }
     }
 
     /// Begins a series whose labels are pushed one by one.

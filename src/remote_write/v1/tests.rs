@@ -7,6 +7,8 @@ use super::labels::LabelReader;
 use super::{Limits, Part, Series, Walker};
 use crate::remote_write::wire::{put_bytes_field, put_varint};
 
+mod alike;
+
 /// More labels than there is room for at first. Names and values of which each has a length of one
 /// byte, but not always both together.
 const LIMITS: Limits = Limits {
@@ -247,8 +249,7 @@ proptest! {
             prop_assert!(!matches!(read, Ok(None | Some(Part::Metadata(_) | Part::Unknown(_)))));
             prop_assert_eq!(seen(&series, read.map(|_| ())), expected);
 
-            series.labels.start(message);
-            let end = LabelReader::new(LIMITS).read_canonical(&mut series.labels);
+            let end = LabelReader::new(LIMITS).read_canonical(&mut series.labels, message);
             if *is_plain && canonical {
                 let block = label_by_label(&raw, message, index);
                 prop_assert!(end.is_some(), "{:?} is read label by label", block);
@@ -270,8 +271,7 @@ fn labels_in_order_are_read_in_one_go_up_to_the_limit() {
             None,
         );
         let mut series = Series::default();
-        series.labels.start(&message);
-        let end = LabelReader::new(LIMITS).read_canonical(&mut series.labels);
+        let end = LabelReader::new(LIMITS).read_canonical(&mut series.labels, &message);
         let expected = (count <= LIMITS.labels_per_series).then_some(message.len());
         assert_eq!(end, expected, "{count} labels");
         assert!(end.is_none() || series.labels.iter().len() == count);
