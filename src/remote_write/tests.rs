@@ -28,7 +28,8 @@ fn series(labels: &[(&[u8], &[u8])]) -> Vec<u8> {
     message
 }
 
-fn request(messages: &[Vec<u8>]) -> Vec<u8> {
+/// A request of series with these messages.
+pub(super) fn request(messages: &[Vec<u8>]) -> Vec<u8> {
     let mut request = Vec::new();
     for message in messages {
         put_bytes_field(&mut request, 1, message);

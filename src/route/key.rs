@@ -64,6 +64,7 @@ impl<'r> Recent<'r> {
         if let (Some(changed), Some(id)) = (labels.changed(), self.id)
             && self.found.iter().all(|found| found.place != changed)
         {
+            // What was found before still stands for the same values.
             return Some(id);
         }
         let (mut from, mut is_same_key) = (0, true);

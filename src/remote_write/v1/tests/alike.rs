@@ -3,6 +3,8 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::remote_write::tests::request;
+use crate::remote_write::v1::Labels;
 
 type Place = prop::sample::Index;
 
@@ -96,14 +98,6 @@ fn any_messages() -> impl Strategy<Value = Vec<Vec<u8>>> {
     })
 }
 
-fn request(messages: &[Vec<u8>]) -> Vec<u8> {
-    let mut request = Vec::new();
-    for message in messages {
-        put_bytes_field(&mut request, 1, message);
-    }
-    request
-}
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(3000))]
 
@@ -177,6 +171,20 @@ fn one_value_that_differs_is_seen_wherever_it_stands() {
     assert_eq!(seen[0], None, "there is none before it");
     assert_eq!(seen[1..6], one);
     assert_eq!(seen[6..], [None; 4]);
+}
+
+#[test]
+fn a_label_behind_those_that_are_known_is_not_overlooked() {
+    let mut known = Vec::new();
+    put_label(&mut known, b"a", b"1", None);
+    put_label(&mut known, b"b", b"1", None);
+    let mut more = known.clone();
+    put_label(&mut more, b"c", b"1", None);
+    let (mut reader, mut labels) = (LabelReader::new(LIMITS), Labels::default());
+    let end = Some(known.len());
+    assert_eq!(reader.read_canonical(&mut labels, &known), end);
+    assert_eq!(reader.read_alike(&mut labels, &known), end);
+    assert_eq!(reader.read_alike(&mut labels, &more), None);
 }
 
 /// Where series never resemble each other they are compared now and then only.
