@@ -7,7 +7,7 @@ use std::hash::{Hash, Hasher};
 
 use hashbrown::Equivalent;
 
-use super::verdict::VerdictId;
+use super::verdict::{Known, VerdictId};
 use crate::model::is_same;
 use crate::remote_write::v1::Labels;
 use crate::remote_write::wire::{put_varint, read_varint};
@@ -35,8 +35,8 @@ pub(super) struct Values<'v> {
 #[derive(Debug)]
 pub(super) struct Recent<'r> {
     found: Box<[Found<'r>]>,
-    /// Its verdict.
-    pub(super) id: Option<VerdictId>,
+    /// What the table has for these values.
+    pub(super) last: Option<Known>,
 }
 
 /// A deciding label as a series has it.
@@ -53,7 +53,7 @@ impl<'r> Recent<'r> {
     pub(super) fn new(deciding: &[Deciding]) -> Self {
         Self {
             found: vec![Found::default(); deciding.len()].into(),
-            id: None,
+            last: None,
         }
     }
 
@@ -61,11 +61,16 @@ impl<'r> Recent<'r> {
     /// its verdict if it is known because they are the same as those before.
     #[inline]
     pub(super) fn next(&mut self, deciding: &[Deciding], labels: &Labels<'r>) -> Option<VerdictId> {
-        if let (Some(changed), Some(id)) = (labels.changed(), self.id)
-            && self.found.iter().all(|found| found.place != changed)
-        {
-            // What was found before still stands for the same values.
-            return Some(id);
+        if let (Some(changed), Some(last)) = (labels.changed(), self.last) {
+            // What was found before still stands for the same values, but for this one.
+            let is_it = |found: &&mut Found<'_>| found.place == changed && found.value.is_some();
+            let Some(found) = self.found.iter_mut().find(is_it) else {
+                return Some(last.id);
+            };
+            let (value, before) = (labels.value_at(changed), found.value);
+            found.value = value;
+            let is_same_key = is_same(value.unwrap_or_default(), before.unwrap_or_default());
+            return Some(last.id).filter(|_| is_same_key);
         }
         let (mut from, mut is_same_key) = (0, true);
         for (Deciding { name, .. }, found) in deciding.iter().zip(&mut self.found) {
@@ -82,7 +87,7 @@ impl<'r> Recent<'r> {
             };
             found.value = value;
         }
-        self.id.filter(|_| is_same_key)
+        self.last.filter(|_| is_same_key).map(|last| last.id)
     }
 
     /// The values of the series that [`Self::next`] saw.

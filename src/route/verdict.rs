@@ -11,6 +11,8 @@
 //!
 //! The table is bounded in entries and bytes: it has a young and an old half; when the young one is
 //! full it becomes the old one, and what the old one held and was not asked for since is forgotten.
+//! Within the young one the key that came after another last time is the first to be looked at
+//! ([`half`]).
 //!
 //! Each worker owns a table, so a look-up takes no lock and shares no cache line with another.
 //! What that costs is memory, as many times as there are workers; but a table holds combinations
@@ -26,14 +28,17 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 
 use super::config::VerdictConfig;
-use super::key::{Deciding, Key, Recent};
+use super::key::{Deciding, Recent};
 use crate::model::{LabelSet, METRIC_NAME};
 use crate::relabel::{Outcome, Reads, Rules, Scratch};
 use crate::remote_write::v1::Labels;
 use crate::send::families::Interest;
 
-/// A rough figure of what an entry takes beside its key.
-const ENTRY_OVERHEAD_BYTES: usize = 48;
+mod half;
+
+pub(super) use half::Known;
+use half::{Half, entry_bytes};
+
 /// Distinct verdicts at the most, before the table starts anew.
 const VERDICTS: usize = 4096;
 
@@ -163,10 +168,8 @@ impl Decider {
 pub(super) struct VerdictTable {
     decider: Arc<Decider>,
     bounds: VerdictConfig,
-    young: HashMap<Key, VerdictId>,
-    old: HashMap<Key, VerdictId>,
-    young_bytes: usize,
-    old_bytes: usize,
+    young: Half,
+    old: Half,
     verdicts: Vec<Verdict>,
     interned: HashMap<Box<[Decision]>, VerdictId>,
     scratch: Scratch,
@@ -197,10 +200,8 @@ impl VerdictTable {
         Self {
             decider,
             bounds,
-            young: HashMap::new(),
-            old: HashMap::new(),
-            young_bytes: 0,
-            old_bytes: 0,
+            young: Half::default(),
+            old: Half::default(),
             verdicts: Vec::new(),
             interned: HashMap::new(),
             scratch: Scratch::default(),
@@ -212,9 +213,7 @@ impl VerdictTable {
     pub(super) fn start_request<'r>(&mut self) -> Recent<'r> {
         if self.verdicts.len() >= VERDICTS {
             self.activity.evictions += (self.young.len() + self.old.len()) as u64;
-            self.young.clear();
-            self.old.clear();
-            (self.young_bytes, self.old_bytes) = (0, 0);
+            (self.young, self.old) = (Half::default(), Half::default());
             self.verdicts.clear();
             self.interned.clear();
         }
@@ -235,15 +234,14 @@ impl VerdictTable {
             return id;
         }
         let values = recent.values(reads);
-        let id = if let Some(&id) = self.young.get(&values) {
+        let known = if let Some(known) = self.young.find(&values, recent.last) {
             self.activity.hits += 1;
-            id
+            known
         } else {
-            let key = values.key();
-            self.promote_or_decide(key, labels)
+            self.promote_or_decide(labels, recent)
         };
-        recent.id = Some(id);
-        id
+        recent.last = Some(known);
+        known.id
     }
 
     /// The verdict behind an id of this request.
@@ -256,13 +254,12 @@ impl VerdictTable {
     #[cfg(test)]
     pub(super) fn hashes(&self, value: &[u8]) -> [u64; 3] {
         use std::hash::BuildHasher as _;
-        let key = Key::new(std::iter::once(value));
-        let hashers = [
-            self.young.hasher(),
-            self.old.hasher(),
-            self.interned.hasher(),
-        ];
-        hashers.map(|hasher| hasher.hash_one(&key))
+        let key = super::key::Key::new(std::iter::once(value));
+        [
+            self.young.hash_of(&key),
+            self.old.hash_of(&key),
+            self.interned.hasher().hash_one(&key),
+        ]
     }
 
     /// Takes what happened since the last call.
@@ -274,33 +271,31 @@ impl VerdictTable {
     pub(super) fn size(&self) -> Size {
         Size {
             entries: self.young.len() + self.old.len(),
-            bytes: self.young_bytes + self.old_bytes,
+            bytes: self.young.bytes() + self.old.bytes(),
         }
     }
 
     #[cold]
-    fn promote_or_decide(&mut self, key: Key, labels: &Labels<'_>) -> VerdictId {
-        let entry_bytes = key.len() + ENTRY_OVERHEAD_BYTES;
-        let id = if let Some(id) = self.old.remove(&key) {
+    fn promote_or_decide(&mut self, labels: &Labels<'_>, recent: &Recent<'_>) -> Known {
+        let decider = Arc::clone(&self.decider);
+        let (values, mut last) = (recent.values(&decider.reads), recent.last);
+        let (key, id) = if let Some(promoted) = self.old.take(&values) {
             self.activity.hits += 1;
-            self.old_bytes -= entry_bytes;
-            id
+            promoted
         } else {
             self.activity.misses += 1;
-            let decisions = self.decider.decide(labels, &mut self.scratch);
-            self.intern(decisions)
+            let decisions = decider.decide(labels, &mut self.scratch);
+            (values.key(), self.intern(decisions))
         };
         let max_bytes = usize::try_from(self.bounds.max_bytes.bytes()).unwrap_or(usize::MAX);
-        if self.young_bytes + entry_bytes > max_bytes / 2
+        if self.young.bytes() + entry_bytes(&key) > max_bytes / 2
             || self.young.len() >= self.bounds.max_entries.div_ceil(2)
         {
             self.activity.evictions += self.old.len() as u64;
             self.old = std::mem::take(&mut self.young);
-            self.old_bytes = std::mem::take(&mut self.young_bytes);
+            last = None;
         }
-        self.young_bytes += entry_bytes;
-        self.young.insert(key, id);
-        id
+        self.young.insert(key, id, last)
     }
 
     fn intern(&mut self, decisions: Box<[Decision]>) -> VerdictId {

@@ -149,6 +149,13 @@ impl<'a> Labels<'a> {
         self.changed
     }
 
+    /// The value of the label at this place.
+    #[inline]
+    #[must_use]
+    pub fn value_at(&self, place: usize) -> Option<&'a [u8]> {
+        Some(self.bytes(&self.spans().get(place)?.value))
+    }
+
     /// Begins the series with this message.
     #[inline]
     pub(super) fn start(&mut self, message: &'a [u8]) {
