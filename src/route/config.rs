@@ -13,10 +13,10 @@ use crate::settings::{ByteSize, positive};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct VerdictConfig {
-    /// Combinations of the labels that rules read.
+    /// Combinations of the labels that rules read; two are always kept.
     #[serde(deserialize_with = "positive")]
     pub max_entries: usize,
-    /// What they take in memory, roughly.
+    /// What they take in memory, roughly; a larger one is kept alone.
     #[serde(deserialize_with = "positive")]
     pub max_bytes: ByteSize,
 }

@@ -35,7 +35,7 @@ pub(super) struct Values<'v> {
 #[derive(Debug)]
 pub(super) struct Recent<'r> {
     found: Box<[Found<'r>]>,
-    /// What the table has for these values.
+    /// What the table has for the values of the series before, when its look-up is done.
     pub(super) last: Option<Known>,
 }
 
@@ -67,10 +67,10 @@ impl<'r> Recent<'r> {
             let Some(found) = self.found.iter_mut().find(is_it) else {
                 return Some(last.id);
             };
-            let (value, before) = (labels.value_at(changed), found.value);
-            found.value = value;
-            let is_same_key = is_same(value.unwrap_or_default(), before.unwrap_or_default());
-            return Some(last.id).filter(|_| is_same_key);
+            if let Some(value) = labels.value_at(changed) {
+                let before = found.value.replace(value)?;
+                return is_same(before, value).then_some(last.id);
+            }
         }
         let (mut from, mut is_same_key) = (0, true);
         for (Deciding { name, .. }, found) in deciding.iter().zip(&mut self.found) {

@@ -39,7 +39,8 @@ mod half;
 pub(super) use half::Known;
 use half::{Half, entry_bytes};
 
-/// Distinct verdicts at the most, before the table starts anew.
+/// Distinct verdicts at the most. On what would need another all rules are run for the rest of the
+/// request, and with the next one the table starts anew.
 const VERDICTS: usize = 4096;
 
 /// What one route does with a series.
@@ -49,7 +50,8 @@ pub(super) enum Decision {
     Kept,
     /// The rule of this index drops it.
     Dropped(usize),
-    /// The labels that this route's rules read cannot be named beforehand: run them each time.
+    /// The rules have to be run on each series: the labels that they read cannot be named
+    /// beforehand, or there are too many verdicts.
     Open,
 }
 
@@ -289,7 +291,7 @@ impl VerdictTable {
         };
         let max_bytes = usize::try_from(self.bounds.max_bytes.bytes()).unwrap_or(usize::MAX);
         if self.young.bytes() + entry_bytes(&key) > max_bytes / 2
-            || self.young.len() >= self.bounds.max_entries.div_ceil(2)
+            || self.young.len() >= self.bounds.max_entries / 2
         {
             self.activity.evictions += self.old.len() as u64;
             self.old = std::mem::take(&mut self.young);
@@ -298,7 +300,10 @@ impl VerdictTable {
         self.young.insert(key, id, last)
     }
 
-    fn intern(&mut self, decisions: Box<[Decision]>) -> VerdictId {
+    fn intern(&mut self, mut decisions: Box<[Decision]>) -> VerdictId {
+        if self.verdicts.len() >= VERDICTS && !self.interned.contains_key(&decisions) {
+            decisions.fill(Decision::Open);
+        }
         if let Some(&id) = self.interned.get(&decisions) {
             return id;
         }

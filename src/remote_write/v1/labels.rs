@@ -149,7 +149,7 @@ impl<'a> Labels<'a> {
         self.changed
     }
 
-    /// The value of the label at this place.
+    /// The value of the label at this place, if there is one.
     #[inline]
     #[must_use]
     pub fn value_at(&self, place: usize) -> Option<&'a [u8]> {

@@ -99,12 +99,36 @@ fn any_rules() -> impl Strategy<Value = Rules> {
 }
 
 /// Labels, sorted by name, none empty, at least one.
-fn any_series() -> impl Strategy<Value = Vec<(&'static str, &'static str)>> {
-    let value = || prop::sample::select(&VALUES[..]);
-    (value(), value(), value(), value()).prop_map(|(cluster, job, pod, zone)| {
-        let values = ["m", cluster, job, pod, zone];
-        let labels = NAMES.into_iter().zip(values);
-        labels.filter(|(_, value)| !value.is_empty()).collect()
+type AnySeries = Vec<(&'static str, &'static str)>;
+
+fn any_value() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(&VALUES[..])
+}
+
+fn series_of(values: [&'static str; 4]) -> AnySeries {
+    let values = std::iter::once("m").chain(values);
+    let labels = NAMES.into_iter().zip(values);
+    labels.filter(|(_, value)| !value.is_empty()).collect()
+}
+
+fn any_series() -> impl Strategy<Value = AnySeries> {
+    [any_value(), any_value(), any_value(), any_value()].prop_map(series_of)
+}
+
+/// Series of which each differs from the one before it in two values at the most, as those of a
+/// sender do; and whether its labels are sent backwards.
+fn any_walk() -> impl Strategy<Value = Vec<(AnySeries, bool)>> {
+    let edits = prop::collection::vec((0usize..4, any_value()), 0..=2);
+    let steps = prop::collection::vec((edits, prop::bool::weighted(0.1)), 1..40);
+    steps.prop_map(|steps| {
+        let mut values = ["a"; 4];
+        let step = |(edits, is_backwards): (Vec<(usize, &'static str)>, bool)| {
+            for (at, value) in edits {
+                values[at] = value;
+            }
+            (series_of(values), is_backwards)
+        };
+        steps.into_iter().map(step).collect()
     })
 }
 
@@ -127,7 +151,7 @@ proptest! {
     #[test]
     fn whatever_the_rules_series_bounds_and_reloads(
         reloads in prop::collection::vec(prop::collection::vec(any_rules(), 1..5), 1..4),
-        series in prop::collection::vec(any_series(), 1..40),
+        series in any_walk(),
         external in prop::option::of(prop::sample::select(&["a", "b"][..])),
         max_entries in 1usize..20,
         max_bytes in 1u64..4000,
@@ -142,10 +166,15 @@ proptest! {
             // Twice, so that what was remembered or forgotten is asked for again.
             let twice: Vec<_> = series.iter().chain(&series).collect();
             for together in twice.chunks(per_request) {
-                let request = request(together.iter().map(|labels| labels.as_slice()));
+                let sent = together.iter().map(|(labels, is_backwards)| match is_backwards {
+                    true => labels.iter().rev().copied().collect(),
+                    false => labels.clone(),
+                });
+                let sent: Vec<AnySeries> = sent.collect();
+                let request = request(sent.iter().map(Vec::as_slice));
                 let mut walker = Walker::new(&request, LIMITS);
                 let (mut recent, mut read) = (table.start_request(), Series::default());
-                for labels in together {
+                for (labels, _) in together {
                     walker.next_part(&mut read).unwrap();
                     let id = table.look_up(&read.labels, &mut recent);
                     for (rules, &decision) in routes.iter().zip(table.verdict(id).decisions()) {
@@ -162,6 +191,9 @@ proptest! {
                     }
                 }
             }
+            let (size, activity) = (table.size(), table.take_activity());
+            prop_assert_eq!(activity.hits + activity.misses, twice.len() as u64);
+            prop_assert_eq!(size.entries as u64 + activity.evictions, activity.misses);
         }
     }
 

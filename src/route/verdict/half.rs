@@ -1,11 +1,12 @@
 //! Half of a verdict table: keys, each with its verdict and with the place of the one that came
 //! after it.
 //!
-//! A sender tells the same series in the same order again and again, so what came after a key comes
-//! after it the next time, too. That place is looked at first: nothing has to be hashed, and the
-//! processor fetches what stands there while the series is still being read. Only where another key
-//! comes is it looked for by its hash. A place is a guess and decides nothing: what stands there is
-//! compared, and may be another key since the table grew, or none.
+//! A sender that keeps the order of its series sends the same keys after each other again and
+//! again. So the place of the one that came next the last time is looked at first: nothing has to
+//! be hashed, and where that place is does not depend on the series, so the processor need not wait
+//! for it. Otherwise, and where a request begins, a key is looked for by its hash. A place is a
+//! guess and decides nothing: what stands there is compared. It may be another key, or none, since
+//! places change when a half grows.
 
 use std::hash::BuildHasher;
 
@@ -17,8 +18,11 @@ use crate::route::key::{Key, Values};
 #[cfg(test)]
 mod tests;
 
-/// A rough figure of what an entry takes beside its key.
-const ENTRY_OVERHEAD_BYTES: usize = 64;
+/// Roughly what an entry takes beside its key: itself and a byte, in a table that is between half
+/// and 7/8 full when it has just grown or is about to, and what allocating the key rounds up.
+const ENTRY_OVERHEAD_BYTES: usize = 72;
+/// A place that no half has.
+const NOWHERE: usize = usize::MAX;
 
 /// Keys and their verdicts.
 #[derive(Debug, Default)]
@@ -33,11 +37,11 @@ pub(super) struct Half {
 struct Entry {
     key: Key,
     id: VerdictId,
-    /// Where the key stood that came after this one.
+    /// Where the key stood that came after this one; [`NOWHERE`] until one has.
     next: usize,
 }
 
-/// A key that was found.
+/// A key that is in the half.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::route) struct Known {
     /// Where it stood.
@@ -47,7 +51,7 @@ pub(in crate::route) struct Known {
 }
 
 impl Half {
-    /// Looks for the key of these values, which come after those of `last`.
+    /// Looks for the key of these values, and remembers that it comes after `last`.
     #[inline]
     pub(super) fn find(&mut self, values: &Values<'_>, last: Option<Known>) -> Option<Known> {
         if let Some(last) = last
@@ -65,21 +69,21 @@ impl Half {
         let is_it = |entry: &Entry| values.equivalent(&entry.key);
         let place = self.entries.find_bucket_index(hash, is_it)?;
         let id = self.entries.get_bucket(place)?.id;
-        self.follow(last, place);
+        self.note_next(last, place);
         Some(Known { place, id })
     }
 
-    /// Adds a key that is not there, and comes after that of `last`.
+    /// Adds a key that is not there and comes after `last`.
     pub(super) fn insert(&mut self, key: Key, id: VerdictId, last: Option<Known>) -> Known {
         self.bytes += entry_bytes(&key);
-        let (hash, next) = (self.hashes.hash_one(&key), usize::MAX);
+        let (hash, next) = (self.hashes.hash_one(&key), NOWHERE);
         let hash_of = |entry: &Entry| self.hashes.hash_one(&entry.key);
         let entry = Entry { key, id, next };
         let place = self
             .entries
             .insert_unique(hash, entry, hash_of)
             .bucket_index();
-        self.follow(last, place);
+        self.note_next(last, place);
         Known { place, id }
     }
 
@@ -108,8 +112,9 @@ impl Half {
         self.hashes.hash_one(key)
     }
 
+    /// If the table has grown since, `last` may be another key: one guess will be wrong.
     #[inline]
-    fn follow(&mut self, last: Option<Known>, next: usize) {
+    fn note_next(&mut self, last: Option<Known>, next: usize) {
         if let Some(last) = last.and_then(|last| self.entries.get_bucket_mut(last.place)) {
             last.next = next;
         }
