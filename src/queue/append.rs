@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::format::{Kind, RecordHeader, checksum};
-use super::journal::{Core, Part};
+use super::journal::{Call, Core, Part};
 use super::state::{Phase, State};
 use super::{AppendError, Durability, Queue, Record, Reservation};
 
@@ -21,19 +21,49 @@ pub struct Append<'a> {
     pub records: Vec<Record<'a>>,
 }
 
+/// How long appended records may wait for others, so that one sync does for all of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Patience {
+    /// Not at all.
+    None,
+    /// In a journal, until somebody awaits or drops the receipt: for who has others to append
+    /// first. They do not wait where many have come by then, or without a journal.
+    UntilAwaited,
+    /// So long at the most: for who has nobody to answer.
+    UpTo(Duration),
+}
+
+impl Patience {
+    /// What it is without a journal.
+    fn duration(self) -> Duration {
+        match self {
+            Self::None | Self::UntilAwaited => Duration::ZERO,
+            Self::UpTo(patience) => patience,
+        }
+    }
+}
+
 /// The promise of [`Queue::append`].
 #[derive(Debug)]
 pub struct Receipt {
     outcome: oneshot::Receiver<Result<(), AppendError>>,
+    /// Made when the records are to wait no longer.
+    call: Option<Call>,
 }
 
 impl Receipt {
+    /// Has the records wait no longer for others.
+    pub fn hurry(&mut self) {
+        self.call = None;
+    }
+
     /// Waits until the records are durable. Dropping it changes nothing for them.
     ///
     /// # Errors
     /// Why they are not. Most likely they are gone then; after a failed sync and a restart they
     /// may be found after all.
-    pub async fn durable(self) -> Result<(), AppendError> {
+    pub async fn durable(mut self) -> Result<(), AppendError> {
+        self.hurry();
         let stopped = || AppendError::Failed {
             reason: "the queue was closed".to_owned(),
         };
@@ -41,8 +71,8 @@ impl Receipt {
     }
 }
 
-/// Appends to several queues, in the order of calls, and gives the reservations back. They can be
-/// as late as `patience` on their way to the disk, so that one sync does for many appends.
+/// Appends to several queues, in the order of calls, and gives the reservations back. They wait
+/// for others on their way to the disk as `patience` says.
 ///
 /// Cheap and not blocking: the records are copied, and threads write them. Queues that have a
 /// journal in common have one receipt in common. Each receipt comes with the index of the first
@@ -51,7 +81,7 @@ impl Receipt {
 /// # Panics
 /// If the records need more than was reserved, or one has 4 GiB: the caller's mistake.
 #[must_use = "nothing is durable before the receipts say so"]
-pub fn append_all(appends: Vec<Append<'_>>, patience: Duration) -> Vec<(usize, Receipt)> {
+pub fn append_all(appends: Vec<Append<'_>>, patience: Patience) -> Vec<(usize, Receipt)> {
     let mut receipts = Vec::new();
     let mut journaled: Vec<(&Arc<Core>, usize, Vec<Part<'_>>)> = Vec::new();
     for (index, append) in appends.into_iter().enumerate() {
@@ -59,14 +89,15 @@ pub fn append_all(appends: Vec<Append<'_>>, patience: Duration) -> Vec<(usize, R
         let Some(journal) = &part.queue.journal else {
             receipts.push((
                 index,
-                append_directly(&part, &mut part.queue.lock(), patience),
+                append_directly(&part, &mut part.queue.lock(), patience.duration()),
             ));
             continue;
         };
         let mut state = part.queue.lock();
         // What need not be durable goes the same way as long as something before it does.
         if state.options.durability == Durability::Async && state.journaling_bytes == 0 {
-            receipts.push((index, append_directly(&part, &mut state, patience)));
+            let receipt = append_directly(&part, &mut state, patience.duration());
+            receipts.push((index, receipt));
             continue;
         }
         drop(state);
@@ -80,8 +111,8 @@ pub fn append_all(appends: Vec<Append<'_>>, patience: Duration) -> Vec<(usize, R
     }
     for (journal, first, parts) in journaled {
         let (waiter, outcome) = oneshot::channel();
-        journal.append(&parts, patience, waiter);
-        receipts.push((first, Receipt { outcome }));
+        let call = journal.append(&parts, patience, waiter);
+        receipts.push((first, Receipt { outcome, call }));
     }
     receipts
 }
@@ -104,7 +135,10 @@ fn append_directly(part: &Part<'_>, state: &mut State, patience: Duration) -> Re
     if state.pending.patience != least_before || state.pending.is_large() {
         part.queue.notify_writer();
     }
-    Receipt { outcome }
+    Receipt {
+        outcome,
+        call: None,
+    }
 }
 
 fn part(append: Append<'_>) -> Part<'_> {

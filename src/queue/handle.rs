@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::append::{Append, Receipt, append_all};
+use super::append::{Append, Patience, Receipt, append_all};
 use super::commit::Writer;
 use super::disk::{OpenLog, open_log};
 use super::journal::{Core, Journal};
@@ -137,20 +137,19 @@ impl Queue {
     /// If the records need more than was reserved, or one has 4 GiB: the caller's mistake.
     #[must_use = "nothing is durable before the receipt says so"]
     pub fn append(&self, reservation: Reservation, records: &[Record<'_>]) -> Receipt {
-        self.append_within(reservation, records, Duration::ZERO)
+        self.append_with(reservation, records, Patience::None)
     }
 
-    /// The same for whom nobody waits: the records can be as late as `patience` on their way to
-    /// the disk, so that one sync does for many appends.
+    /// The same, but the records wait for others on their way to the disk as `patience` says.
     ///
     /// # Panics
     /// As [`Queue::append`].
     #[must_use = "nothing is durable before the receipt says so"]
-    pub fn append_within(
+    pub fn append_with(
         &self,
         reservation: Reservation,
         records: &[Record<'_>],
-        patience: Duration,
+        patience: Patience,
     ) -> Receipt {
         let append = Append {
             queue: self,

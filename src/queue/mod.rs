@@ -26,14 +26,15 @@
 //! [`Queue::append`] copies records into the *pending group*, under a short lock. Each queue has
 //! one thread that writes: it takes the whole group, writes it with one `write`, syncs with one
 //! `fdatasync`, answers everybody who waits for the group, and takes what has come meanwhile. A
-//! group in which nobody is in a hurry ([`Queue::append_within`]) waits for more of its kind. A
+//! group in which nobody is in a hurry ([`Queue::append_with`]) waits for more of its kind. A
 //! thread and not a job on the runtime's pool, so that a disk that hangs holds up neither other
 //! blocking work nor another queue, and a queue needs no runtime to be written; a parked thread
 //! costs a few KiB. The same thread cuts segments, deletes consumed ones and saves progress.
 //!
 //! With a [`Journal`], which all queues of a directory share, records become durable there first:
-//! one sync does for all queues ([`append_all`]). The queue's thread is handed what is durable, and
-//! writes it without a sync.
+//! one sync does for all queues ([`append_all`]), and for all that was appended by then: who has
+//! more to append says so ([`Patience`]). The queue's thread is handed what is durable, and writes
+//! it without a sync.
 //!
 //! # On disk
 //! All integers are little-endian. `crc(x)` is the CRC-32 (IEEE) of `x` *started from the queue's
@@ -133,7 +134,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 
-pub use append::{Append, Receipt, append_all};
+pub use append::{Append, Patience, Receipt, append_all};
 pub use disk::{make_directory, write_durably};
 pub use error::{AppendError, CloseError, LockError, OpenError, ReserveError};
 pub use handle::{Queue, Reservation};

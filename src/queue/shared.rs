@@ -145,13 +145,17 @@ impl Shared {
         state.health == Health::Well && state.phase != Phase::Stopped
     }
 
-    /// Has the writer finish and the reader end.
+    /// Has the writer finish and the reader end. The writer finishes with what is in the journal,
+    /// so that is hurried, too: who closes may be who was still to await it.
     pub(super) fn close(&self) {
         let mut state = self.lock();
         if state.phase == Phase::Open {
             state.phase = Phase::Closing;
         }
         drop(state);
+        if let Some(journal) = &self.journal {
+            journal.hurry();
+        }
         self.notify_writer();
         self.notify_reader();
     }

@@ -4,11 +4,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
+use tokio::task::yield_now;
 
 use super::metrics::Tally;
 use super::outbox;
 use super::router::Router;
-use crate::queue::{Append, AppendError, Queue, Receipt, Record, ReserveError, append_all};
+use crate::queue::{
+    Append, AppendError, Patience, Queue, Receipt, Record, ReserveError, append_all,
+};
 
 /// A routed request: blocks for each concerned route. Dropping it undoes everything.
 #[derive(Debug)]
@@ -82,7 +85,14 @@ impl Delivery {
     /// If the wait is cancelled the request stays in the queues, and nobody was told so: a sender
     /// that sends it again delivers it twice.
     pub async fn commit(self) -> Result<(), CommitError> {
-        self.commit_within(Duration::ZERO).await
+        let router = Arc::clone(&self.router);
+        let receipts = self.append(Patience::UntilAwaited)?;
+        if !receipts.is_empty() {
+            // What else this thread has at hand comes first: most of it are other requests, and
+            // one sync does for all of them.
+            yield_now().await;
+        }
+        durable(&router, receipts).await
     }
 
     /// The same for whom no sender waits: up to `patience` later, so that one sync of a queue does
@@ -95,17 +105,11 @@ impl Delivery {
     /// As [`Self::commit`].
     pub async fn commit_within(self, patience: Duration) -> Result<(), CommitError> {
         let router = Arc::clone(&self.router);
-        let receipts = self.append(patience)?;
-        for (route, receipt) in receipts {
-            receipt.durable().await.map_err(|source| {
-                let route = Arc::clone(&router.routes()[route].name);
-                CommitError::Failed { route, source }
-            })?;
-        }
-        Ok(())
+        let receipts = self.append(Patience::UpTo(patience))?;
+        durable(&router, receipts).await
     }
 
-    fn append(self, patience: Duration) -> Result<Vec<(usize, Receipt)>, CommitError> {
+    fn append(self, patience: Patience) -> Result<Vec<(usize, Receipt)>, CommitError> {
         let routes = self.router.routes();
         let reserve = |share: &RouteShare| {
             let bytes = share
@@ -147,6 +151,20 @@ impl Delivery {
         self.router.metrics().record(&self.tally);
         Ok(receipts)
     }
+}
+
+/// Waits until all of it is durable.
+async fn durable(router: &Router, mut receipts: Vec<(usize, Receipt)>) -> Result<(), CommitError> {
+    for (_, receipt) in &mut receipts {
+        receipt.hurry();
+    }
+    for (route, receipt) in receipts {
+        receipt.durable().await.map_err(|source| {
+            let route = Arc::clone(&router.routes()[route].name);
+            CommitError::Failed { route, source }
+        })?;
+    }
+    Ok(())
 }
 
 /// Milliseconds since the Unix epoch.

@@ -19,8 +19,17 @@ pub(super) struct Batch {
     pub records: Vec<RecordHeader>,
     pub entries: Vec<Entry>,
     pub waiters: Vec<Waiter>,
-    /// How long it may wait for more, from when the thread sees it.
-    pub patience: Duration,
+    pub wait: Wait,
+}
+
+/// How long a batch waits for more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Wait {
+    /// So long from when the thread sees it.
+    Until(Duration),
+    /// Until somebody calls the thread.
+    #[default]
+    ForCall,
 }
 
 /// What one call appended to one queue.
@@ -84,5 +93,6 @@ impl Batch {
     pub(super) fn clear(&mut self) {
         empty(&mut self.buffer, &mut self.records);
         self.waiters.clear();
+        self.wait = Wait::default();
     }
 }

@@ -20,7 +20,9 @@
 //! # How it works
 //! [`append`](Core::append) gives records their positions and copies them into the pending batch.
 //! The journal's thread takes the whole batch, writes it with one `write`, syncs with one
-//! `fdatasync`, hands each queue its records, and answers everybody who waits. Each queue's own
+//! `fdatasync`, hands each queue its records, and answers everybody who waits. It is called when a
+//! batch has to go ([`Patience`](super::Patience)): to wake it for each append would cost more than
+//! to copy the records, and sync more often. Each queue's own
 //! thread writes what it was handed in its own time, 50 ms later at most, since nobody waits for
 //! it; it counts as queued from when it was handed over, and is read from when it was written.
 //!
@@ -81,17 +83,21 @@ mod file;
 mod redo;
 mod writer;
 
-use batch::Batch;
+use batch::{Batch, Wait};
 use writer::Writer;
 
 use super::disk::{OpenLog, open_log};
 use super::format::RecordHeader;
 use super::shared::Shared;
 use super::state::{Health, Phase};
-use super::{AppendError, DirectoryLock, OpenError, ReserveError};
+use super::{AppendError, DirectoryLock, OpenError, Patience, ReserveError};
 
 /// The directory of the journal beside the queues'.
 pub(super) const DIRECTORY: &str = "journal";
+
+/// So many appends are enough for a sync, if whoever made them is not yet done with others.
+const ENOUGH_APPENDS: usize = 16;
+const AT_ONCE: Wait = Wait::Until(Duration::ZERO);
 
 /// The thread calls nothing deep.
 const STACK_BYTES: usize = 256 << 10;
@@ -139,6 +145,21 @@ struct State {
     health: Health,
     phase: Phase,
     stats: JournalStats,
+    /// How many batches the thread took: the number of the one that is pending.
+    taken: u64,
+}
+
+/// Has the journal write a batch, when it is dropped: unless it was taken by then.
+#[derive(Debug)]
+pub(super) struct Call {
+    journal: Arc<Core>,
+    batch: u64,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        self.journal.hurry_if(|state| state.taken == self.batch);
+    }
 }
 
 /// What one queue appends.
@@ -258,14 +279,18 @@ impl Core {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends records of several queues at once. `waiter` hears when all of them are durable;
-    /// that is as late as `patience` on the way to the disk.
-    pub(super) fn append(&self, parts: &[Part<'_>], patience: Duration, waiter: Waiter) {
+    /// Appends records of several queues at once. `waiter` hears when all of them are durable.
+    /// What waits until its receipt is awaited gets the call that is made then.
+    pub(super) fn append(
+        self: &Arc<Self>,
+        parts: &[Part<'_>],
+        patience: Patience,
+        waiter: Waiter,
+    ) -> Option<Call> {
         let mut state = self.lock();
         let is_stopped = state.phase == Phase::Stopped;
         let mut is_closed = is_stopped;
-        let was_empty = state.pending.is_empty();
-        let was_patient = state.pending.patience > patience;
+        let wait_before = state.pending.wait;
         for part in parts {
             let mut queue = part.queue.lock();
             queue.reserved_bytes = queue.reserved_bytes.saturating_sub(part.reserved_bytes);
@@ -282,14 +307,40 @@ impl Core {
         if !is_closed {
             state.pending.waiters.push(waiter);
         }
-        state.pending.patience = if was_empty {
-            patience
-        } else {
-            state.pending.patience.min(patience)
+        if state.pending.is_empty() {
+            return None;
+        }
+        let is_enough = state.pending.waiters.len() >= ENOUGH_APPENDS;
+        let wait = match patience {
+            Patience::None => AT_ONCE,
+            Patience::UntilAwaited if is_enough => AT_ONCE,
+            Patience::UntilAwaited => Wait::ForCall,
+            Patience::UpTo(patience) => Wait::Until(patience),
         };
-        let is_news = was_empty || was_patient || state.pending.is_large();
+        state.pending.wait = wait_before.min(wait);
+        let is_news = state.pending.wait != wait_before || state.pending.is_large();
+        let call = (wait == Wait::ForCall).then(|| Call {
+            journal: Arc::clone(self),
+            batch: state.taken,
+        });
         drop(state);
         if is_news {
+            self.work.notify_one();
+        }
+        call
+    }
+
+    /// Has the pending batch wait no longer.
+    pub(super) fn hurry(&self) {
+        self.hurry_if(|_| true);
+    }
+
+    fn hurry_if(&self, is_meant: impl FnOnce(&State) -> bool) {
+        let mut state = self.lock();
+        let waits = !state.pending.is_empty() && state.pending.wait > AT_ONCE;
+        if waits && is_meant(&state) {
+            state.pending.wait = AT_ONCE;
+            drop(state);
             self.work.notify_one();
         }
     }

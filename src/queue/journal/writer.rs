@@ -10,7 +10,7 @@ use tracing::{error, info, warn};
 
 use super::Core;
 use super::active::{FILE_BYTES, JournalFile, RESERVE, RESERVE_BYTES, failure};
-use super::batch::{Batch, Entry};
+use super::batch::{Batch, Entry, Wait};
 use super::file::{FILE_HEADER_BYTES, end_block};
 use crate::queue::AppendError;
 use crate::queue::active::Failure;
@@ -99,11 +99,16 @@ impl Writer {
         loop {
             let mut alarm = Alarm::new();
             let at_once = state.pending.is_large() || state.phase != Phase::Open;
-            let patience = state.pending.patience;
             let mut since = || *self.pending_since.get_or_insert(alarm.now());
-            let until = (!state.pending.is_empty()).then(|| since() + patience);
-            if until.is_some_and(|until| at_once || alarm.is_due(until)) {
+            let is_due = match state.pending.wait {
+                _ if state.pending.is_empty() => false,
+                _ if at_once => true,
+                Wait::Until(patience) => alarm.is_due(since() + patience),
+                Wait::ForCall => false,
+            };
+            if is_due {
                 self.pending_since = None;
+                state.taken += 1;
                 let spare = std::mem::take(&mut self.spare);
                 return Job::Write(std::mem::replace(&mut state.pending, spare));
             }

@@ -5,6 +5,7 @@ use super::*;
 
 mod faults;
 mod model;
+mod waiting;
 
 /// Queues `a` and `b` behind a journal.
 struct Pair {
@@ -36,6 +37,10 @@ impl Pair {
 
     /// Appends a record to each queue, in one call.
     fn submit(&self, id: u64, length: usize) -> Vec<Receipt> {
+        self.submit_with(id, length, Patience::None)
+    }
+
+    fn submit_with(&self, id: u64, length: usize, patience: Patience) -> Vec<Receipt> {
         let bytes = payload(id, length);
         let append = |queue| Append {
             queue,
@@ -48,7 +53,7 @@ impl Pair {
             }],
         };
         let appends = self.queues.iter().map(append).collect();
-        let receipts = crate::queue::append_all(appends, Duration::ZERO).into_iter();
+        let receipts = crate::queue::append_all(appends, patience).into_iter();
         receipts.map(|(_, receipt)| receipt).collect()
     }
 

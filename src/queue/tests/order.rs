@@ -64,7 +64,7 @@ async fn patient_appends_wait_for_one_sync_and_go_with_a_hurried_one() {
             bytes: &bytes,
         };
         let reservation = queue.reserve(Queue::stored_size(bytes.len())).unwrap();
-        queue.append_within(reservation, &[record], patience)
+        queue.append_with(reservation, &[record], Patience::UpTo(patience))
     };
     // Nobody comes: they are written when their time has come, and not before.
     let began = tokio::time::Instant::now();

@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use promrelay::queue::{
-    Append, Journal, Options, Queue, Reader, Record, append_all, lock_directory,
+    Append, Journal, Options, Patience, Queue, Reader, Record, append_all, lock_directory,
 };
 
 use super::damage::damage;
@@ -97,7 +97,7 @@ async fn append(queues: &[Queue], id: u8) {
     let payloads: Vec<_> = (0..queues.len()).map(|queue| payload(queue, id)).collect();
     let pairs = queues.iter().zip(&payloads);
     let appends = pairs.map(|(queue, bytes)| part(queue, id, bytes)).collect();
-    for (_, receipt) in append_all(appends, Duration::ZERO) {
+    for (_, receipt) in append_all(appends, Patience::None) {
         receipt.durable().await.expect("it is stored");
     }
 }

@@ -123,7 +123,7 @@ impl Model {
             }],
         };
         let appends = concerned.map(append).collect();
-        for (_, receipt) in crate::queue::append_all(appends, Duration::ZERO) {
+        for (_, receipt) in crate::queue::append_all(appends, Patience::None) {
             receipt.durable().await.unwrap();
         }
         for (given, _) in self
