@@ -27,7 +27,8 @@ pub enum Patience {
     /// Not at all.
     None,
     /// In a journal, until somebody awaits or drops the receipt: for who has others to append
-    /// first. They do not wait where many have come by then, or without a journal.
+    /// first. They go before if many or large ones have come, others do not wait, or a queue is
+    /// closed; and without a journal at once.
     UntilAwaited,
     /// So long at the most: for who has nobody to answer.
     UpTo(Duration),
@@ -52,12 +53,18 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// Whether the records wait for others.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        self.call.is_some()
+    }
+
     /// Has the records wait no longer for others.
     pub fn hurry(&mut self) {
         self.call = None;
     }
 
-    /// Waits until the records are durable. Dropping it changes nothing for them.
+    /// Waits until the records are durable. If this is dropped, they are written all the same.
     ///
     /// # Errors
     /// Why they are not. Most likely they are gone then; after a failed sync and a restart they

@@ -1,10 +1,11 @@
 //! A request on its way into the queues of the routes that keep something of it.
 
+use std::future::poll_fn;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, SystemTime};
 
 use thiserror::Error;
-use tokio::task::yield_now;
 
 use super::metrics::Tally;
 use super::outbox;
@@ -87,10 +88,8 @@ impl Delivery {
     pub async fn commit(self) -> Result<(), CommitError> {
         let router = Arc::clone(&self.router);
         let receipts = self.append(Patience::UntilAwaited)?;
-        if !receipts.is_empty() {
-            // What else this thread has at hand comes first: most of it are other requests, and
-            // one sync does for all of them.
-            yield_now().await;
+        if receipts.iter().any(|(_, receipt)| receipt.is_waiting()) {
+            let_others_go_first().await;
         }
         durable(&router, receipts).await
     }
@@ -151,6 +150,20 @@ impl Delivery {
         self.router.metrics().record(&self.tally);
         Ok(receipts)
     }
+}
+
+/// Lets what else this thread has at hand go first: most of it is other requests, and one sync does
+/// for all of them. Not tokio's `yield_now`, which waits for other threads' tasks, too.
+async fn let_others_go_first() {
+    let mut is_first = true;
+    poll_fn(|context| {
+        if std::mem::take(&mut is_first) {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready(())
+    })
+    .await;
 }
 
 /// Waits until all of it is durable.

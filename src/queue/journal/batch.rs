@@ -19,14 +19,15 @@ pub(super) struct Batch {
     pub records: Vec<RecordHeader>,
     pub entries: Vec<Entry>,
     pub waiters: Vec<Waiter>,
+    /// The shortest wait of what is in it; while it is empty, [`Wait::ForCall`].
     pub wait: Wait,
 }
 
-/// How long a batch waits for more.
+/// How long a batch waits for more: the shorter, the less.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Wait {
     /// So long from when the thread sees it.
-    Until(Duration),
+    UpTo(Duration),
     /// Until somebody calls the thread.
     #[default]
     ForCall,

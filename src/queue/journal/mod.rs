@@ -21,10 +21,10 @@
 //! [`append`](Core::append) gives records their positions and copies them into the pending batch.
 //! The journal's thread takes the whole batch, writes it with one `write`, syncs with one
 //! `fdatasync`, hands each queue its records, and answers everybody who waits. It is called when a
-//! batch has to go ([`Patience`](super::Patience)): to wake it for each append would cost more than
-//! to copy the records, and sync more often. Each queue's own
-//! thread writes what it was handed in its own time, 50 ms later at most, since nobody waits for
-//! it; it counts as queued from when it was handed over, and is read from when it was written.
+//! batch has to go ([`Patience`]): to wake it for each append would cost more than
+//! to copy the records, and sync more often. Each queue's own thread writes what it was handed in
+//! its own time, 50 ms later at most, since nobody waits for it; it counts as queued from when it
+//! was handed over, and is read from when it was written.
 //!
 //! Files are used again from the front, so that they do not grow and no sync has to write lengths.
 //! When one is full, the queues that have records in it are asked to sync their segments, one after
@@ -97,7 +97,8 @@ pub(super) const DIRECTORY: &str = "journal";
 
 /// So many appends are enough for a sync, if whoever made them is not yet done with others.
 const ENOUGH_APPENDS: usize = 16;
-const AT_ONCE: Wait = Wait::Until(Duration::ZERO);
+/// For what waits no longer.
+const AT_ONCE: Wait = Wait::UpTo(Duration::ZERO);
 
 /// The thread calls nothing deep.
 const STACK_BYTES: usize = 256 << 10;
@@ -290,10 +291,12 @@ impl Core {
         let mut state = self.lock();
         let is_stopped = state.phase == Phase::Stopped;
         let mut is_closed = is_stopped;
+        let mut is_closing = false;
         let wait_before = state.pending.wait;
         for part in parts {
             let mut queue = part.queue.lock();
             queue.reserved_bytes = queue.reserved_bytes.saturating_sub(part.reserved_bytes);
+            is_closing |= queue.phase != Phase::Open;
             if is_stopped || queue.phase == Phase::Stopped {
                 for (header, _) in &part.records {
                     queue.counters.not_stored += header.tally();
@@ -313,9 +316,9 @@ impl Core {
         let is_enough = state.pending.waiters.len() >= ENOUGH_APPENDS;
         let wait = match patience {
             Patience::None => AT_ONCE,
-            Patience::UntilAwaited if is_enough => AT_ONCE,
+            Patience::UntilAwaited if is_enough || is_closing => AT_ONCE,
             Patience::UntilAwaited => Wait::ForCall,
-            Patience::UpTo(patience) => Wait::Until(patience),
+            Patience::UpTo(patience) => Wait::UpTo(patience),
         };
         state.pending.wait = wait_before.min(wait);
         let is_news = state.pending.wait != wait_before || state.pending.is_large();

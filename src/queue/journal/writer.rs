@@ -100,13 +100,12 @@ impl Writer {
             let mut alarm = Alarm::new();
             let at_once = state.pending.is_large() || state.phase != Phase::Open;
             let mut since = || *self.pending_since.get_or_insert(alarm.now());
-            let is_due = match state.pending.wait {
-                _ if state.pending.is_empty() => false,
-                _ if at_once => true,
-                Wait::Until(patience) => alarm.is_due(since() + patience),
-                Wait::ForCall => false,
-            };
-            if is_due {
+            let is_due = at_once
+                || match state.pending.wait {
+                    Wait::UpTo(patience) => alarm.is_due(since() + patience),
+                    Wait::ForCall => false,
+                };
+            if is_due && !state.pending.is_empty() {
                 self.pending_since = None;
                 state.taken += 1;
                 let spare = std::mem::take(&mut self.spare);

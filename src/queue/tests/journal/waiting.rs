@@ -1,5 +1,7 @@
 //! Appends that wait for others: they always end, and one sync does for all of them.
 
+use tokio::sync::oneshot;
+
 use super::*;
 use crate::queue::group::LARGE_BYTES;
 
@@ -73,7 +75,7 @@ async fn what_nobody_awaits_is_written_all_the_same() {
     pair.expect(0..19, 19).await;
     durable(waits).await;
     let waits = pair.hold(20);
-    pair.close().await;
+    drop(pair.journal);
     durable(waits).await;
 }
 
@@ -102,14 +104,36 @@ async fn a_queue_that_was_closed_holds_up_no_other() {
     }
 }
 
+#[tokio::test]
+async fn what_is_appended_to_a_queue_that_closes_does_not_wait() {
+    let storage = tempfile::tempdir().unwrap();
+    let pair = Pair::open(storage.path());
+    let bytes = payload(0, 20);
+    let record = Record {
+        stream: 0,
+        weight: 3,
+        appended_ms: 0,
+        bytes: &bytes,
+    };
+    let queue = &pair.queues[0];
+    let reservation = queue.reserve(Queue::stored_size(bytes.len())).unwrap();
+    queue.shared().close();
+    let late = queue.append_with(reservation, &[record], Patience::UntilAwaited);
+    assert!(!late.is_waiting());
+}
+
 /// The last handle of a queue waits where it is dropped until all is written.
 #[tokio::test]
 async fn who_drops_a_queue_may_hold_a_receipt() {
     let storage = tempfile::tempdir().unwrap();
     let pair = Pair::open(storage.path());
     let waits = pair.hold(0);
-    let Pair { queues, journal } = pair;
-    drop(queues);
+    let (dropped, is_dropped) = oneshot::channel();
+    std::thread::spawn(move || {
+        drop(pair.queues);
+        drop(dropped.send(pair.journal));
+    });
+    let journal = timeout(Duration::from_secs(20), is_dropped).await;
+    journal.expect("it is dropped").expect("it does not panic");
     durable(waits).await;
-    drop(journal);
 }
