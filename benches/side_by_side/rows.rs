@@ -21,7 +21,7 @@ pub(crate) struct Row {
 
 /// A hundred requests of this size and more: a node pool's and the cluster's around it.
 const ACTIVE_SERIES: u64 = 100_000;
-/// So many that the fastest run takes seconds: how a relay starts is not what is compared.
+/// So many that the fastest run takes a second or so: how a relay starts does not weigh much.
 const SAMPLES: u64 = 10_000_000;
 /// Each of them is in memory as a request before it is sent.
 const CHURN_SAMPLES: u64 = 3_000_000;

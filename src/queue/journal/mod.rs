@@ -21,10 +21,10 @@
 //! [`append`](Core::append) gives records their positions and copies them into the pending batch.
 //! The journal's thread takes the whole batch, writes it with one `write`, syncs with one
 //! `fdatasync`, hands each queue its records, and answers everybody who waits. It is called when a
-//! batch has to go ([`Patience`]): to wake it for each append would cost more than
-//! to copy the records, and sync more often. Each queue's own thread writes what it was handed in
-//! its own time, 50 ms later at most, since nobody waits for it; it counts as queued from when it
-//! was handed over, and is read from when it was written.
+//! batch has to go ([`Patience`]): to wake it for each append would cost more than to copy the
+//! records, and sync more often. Each queue's own thread writes what it was handed in its own time,
+//! 50 ms later at most, since nobody waits for it; it counts as queued from when it was handed over,
+//! and is read from when it was written.
 //!
 //! Files are used again from the front, so that they do not grow and no sync has to write lengths.
 //! When one is full, the queues that have records in it are asked to sync their segments, one after
@@ -293,6 +293,10 @@ impl Core {
         let mut is_closed = is_stopped;
         let mut is_closing = false;
         let wait_before = state.pending.wait;
+        debug_assert!(
+            !state.pending.is_empty() || wait_before == Wait::ForCall,
+            "who appends first would not be heard"
+        );
         for part in parts {
             let mut queue = part.queue.lock();
             queue.reserved_bytes = queue.reserved_bytes.saturating_sub(part.reserved_bytes);

@@ -45,12 +45,7 @@ impl Pair {
         let append = |queue| Append {
             queue,
             reservation: queue.reserve(Queue::stored_size(bytes.len())).unwrap(),
-            records: vec![Record {
-                stream: 0,
-                weight: 3,
-                appended_ms: 0,
-                bytes: &bytes,
-            }],
+            records: vec![record(&bytes)],
         };
         let appends = self.queues.iter().map(append).collect();
         let receipts = crate::queue::append_all(appends, patience).into_iter();
@@ -99,6 +94,15 @@ impl Pair {
             queue.close().await.expect("it closes in order");
         }
         drop(self.journal);
+    }
+}
+
+fn record(bytes: &[u8]) -> Record<'_> {
+    Record {
+        stream: 0,
+        weight: 3,
+        appended_ms: 0,
+        bytes,
     }
 }
 

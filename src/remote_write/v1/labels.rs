@@ -138,7 +138,7 @@ impl<'a> Labels<'a> {
             return Some((self.bytes(&label.value), near));
         }
         let at = from + spans.get(from..)?.iter().position(is_it)?;
-        Some((self.bytes(&spans.get(at)?.value), at))
+        Some((self.value_at(at)?, at))
     }
 
     /// If all labels but one are known to be those of the series read before this one, that one's

@@ -18,8 +18,8 @@ use crate::route::key::{Key, Values};
 #[cfg(test)]
 mod tests;
 
-/// Roughly what an entry takes beside its key: itself and a byte, in a table that is between half
-/// and 7/8 full when it has just grown or is about to, and what allocating the key rounds up.
+/// Roughly what an entry takes beside its key: itself and a byte, in a table that is between 7/16
+/// and 7/8 full, and what allocating the key rounds up.
 const ENTRY_OVERHEAD_BYTES: usize = 72;
 /// A place that no half has.
 const NOWHERE: usize = usize::MAX;

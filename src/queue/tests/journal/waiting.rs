@@ -89,12 +89,7 @@ async fn a_queue_that_was_closed_holds_up_no_other() {
             panic!("a pair has two queues");
         };
         let bytes = payload(0, 20);
-        let record = Record {
-            stream: 0,
-            weight: 3,
-            appended_ms: 0,
-            bytes: &bytes,
-        };
+        let record = record(&bytes);
         let reserve = |queue: &Queue| queue.reserve(Queue::stored_size(bytes.len())).unwrap();
         let (late, in_time) = (reserve(closed), reserve(open));
         closed.close().await.expect("it closes in order");
@@ -109,16 +104,10 @@ async fn what_is_appended_to_a_queue_that_closes_does_not_wait() {
     let storage = tempfile::tempdir().unwrap();
     let pair = Pair::open(storage.path());
     let bytes = payload(0, 20);
-    let record = Record {
-        stream: 0,
-        weight: 3,
-        appended_ms: 0,
-        bytes: &bytes,
-    };
     let queue = &pair.queues[0];
     let reservation = queue.reserve(Queue::stored_size(bytes.len())).unwrap();
     queue.shared().close();
-    let late = queue.append_with(reservation, &[record], Patience::UntilAwaited);
+    let late = queue.append_with(reservation, &[record(&bytes)], Patience::UntilAwaited);
     assert!(!late.is_waiting());
 }
 
