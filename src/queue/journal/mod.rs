@@ -22,9 +22,9 @@
 //! The journal's thread takes the whole batch, writes it with one `write`, syncs with one
 //! `fdatasync`, hands each queue its records, and answers everybody who waits. It is called when a
 //! batch has to go ([`Patience`]): to wake it for each append would cost more than to copy the
-//! records, and sync more often. Each queue's own thread writes what it was handed in its own time,
-//! 50 ms later at most, since nobody waits for it; it counts as queued from when it was handed over,
-//! and is read from when it was written.
+//! records, and sync more often. Each queue's own thread writes what it was handed in its own
+//! time, 50 ms later at most, since nobody waits for it; it counts as queued from when it was
+//! handed over, and is read from when it was written.
 //!
 //! Files are used again from the front, so that they do not grow and no sync has to write lengths.
 //! When one is full, the queues that have records in it are asked to sync their segments, one after
