@@ -24,7 +24,7 @@ use promrelay::remote_write::block::Form;
 use promrelay::remote_write::snappy::{Compressor, decompress, join};
 use promrelay::remote_write::v1::{Limits, Payload, Series, TIMESERIES, Walker, encode_labels};
 use promrelay::remote_write::wire::put_bytes_field;
-use promrelay::route::{Route, Router, RouterMetrics};
+use promrelay::route::{Request, Route, Router, RouterMetrics};
 use promrelay::send::LaneCount;
 use promrelay::send::families::{Families, Interest};
 use promrelay::telemetry::Registry;
@@ -144,7 +144,7 @@ fn verdict(criterion: &mut Criterion) {
                 &mut *requests,
                 |request| {
                     router
-                        .route(Form::Plain, request)
+                        .route(Request::new(Form::Plain, request))
                         .expect("a valid request")
                         .received()
                 },
@@ -208,7 +208,7 @@ fn route(criterion: &mut Criterion) {
         let router = router(directory.path(), rule_lists);
         group.bench_function(name, |bencher| {
             bencher.iter(|| {
-                black_box(router.route(Form::Plain, &request))
+                black_box(router.route(Request::new(Form::Plain, &request)))
                     .expect("valid")
                     .received()
             });

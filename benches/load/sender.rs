@@ -6,12 +6,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
 use reqwest::Client;
+use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep};
 
 /// How long to wait before a refused request is sent again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -51,18 +53,33 @@ impl Sent {
     }
 }
 
+/// What connections have in common.
+#[derive(Debug)]
+struct Course {
+    plan: Plan,
+    start: Instant,
+    /// A permit for each request whose time has come.
+    due: Semaphore,
+    /// The number of the next request.
+    next: AtomicU64,
+}
+
 /// Sends all of `plan`.
 ///
 /// # Panics
 /// If a request is refused for good, or too often.
 pub(crate) async fn send(plan: Plan) -> Sent {
-    let start = Instant::now();
-    let next = Arc::new(AtomicU64::new(0));
-    let plan = Arc::new(plan);
+    let course = Arc::new(Course {
+        plan,
+        start: Instant::now(),
+        due: Semaphore::new(0),
+        next: AtomicU64::new(0),
+    });
+    let clock = Arc::clone(&course);
+    let clock = thread::spawn(move || clock.run());
     let mut connections = JoinSet::new();
-    for _ in 0..plan.connections {
-        let (plan, next) = (Arc::clone(&plan), Arc::clone(&next));
-        connections.spawn(connection(plan, next, start));
+    for _ in 0..course.plan.connections {
+        connections.spawn(connection(Arc::clone(&course)));
     }
     let (mut latencies, mut refused) = (Vec::new(), 0);
     while let Some(ended) = connections.join_next().await {
@@ -70,33 +87,61 @@ pub(crate) async fn send(plan: Plan) -> Sent {
         latencies.extend(more);
         refused += again;
     }
+    clock.join().expect("the clock does not panic");
     latencies.sort_unstable();
     Sent {
-        took: start.elapsed(),
+        took: course.start.elapsed(),
         refused,
         latencies,
     }
 }
 
-async fn connection(plan: Arc<Plan>, next: Arc<AtomicU64>, start: Instant) -> (Vec<Duration>, u64) {
+impl Course {
+    /// Says when requests are due, on a thread of its own: the runtime's timer, which knows
+    /// milliseconds only, would make each up to one of them late.
+    fn run(&self) {
+        if self.plan.rate.is_some() {
+            for number in 0..self.plan.requests {
+                let wait = self.due(number).saturating_duration_since(Instant::now());
+                #[expect(clippy::disallowed_methods, reason = "time is all that it waits for")]
+                thread::sleep(wait);
+                self.due.add_permits(1);
+            }
+        }
+        // Nobody has to wait any more, be it to see that nothing is left.
+        self.due.close();
+    }
+
+    /// When the request of this number is to be sent.
+    fn due(&self, number: u64) -> Instant {
+        match self.plan.rate {
+            None => Instant::now(),
+            Some(rate) => self.start + Duration::from_secs_f64(number as f64 / rate),
+        }
+    }
+
+    /// The next request as soon as it is due: since when it is, and what it is.
+    async fn next(&self) -> Option<(Instant, &Bytes)> {
+        if let Ok(permit) = self.due.acquire().await {
+            permit.forget();
+        }
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let Plan { bodies, first, .. } = &self.plan;
+        let body = (first + number) % bodies.len() as u64;
+        let body = &bodies[usize::try_from(body).expect("an index of a vector")];
+        (number < self.plan.requests).then(|| (self.due(number), body))
+    }
+}
+
+async fn connection(course: Arc<Course>) -> (Vec<Duration>, u64) {
     let client = Client::builder().no_proxy().build();
     let client = client.expect("a plain client can be built");
     let (mut latencies, mut refused) = (Vec::new(), 0);
-    loop {
-        let number = next.fetch_add(1, Ordering::Relaxed);
-        if number >= plan.requests {
-            return (latencies, refused);
-        }
-        let due = match plan.rate {
-            None => Instant::now(),
-            Some(rate) => start + Duration::from_secs_f64(number as f64 / rate),
-        };
-        sleep_until(due).await;
-        let body = (plan.first + number) % plan.bodies.len() as u64;
-        let body = &plan.bodies[usize::try_from(body).expect("an index of a vector")];
-        refused += post(&client, &plan.url, body).await;
+    while let Some((due, body)) = course.next().await {
+        refused += post(&client, &course.plan.url, body).await;
         latencies.push(due.elapsed());
     }
+    (latencies, refused)
 }
 
 /// Sends one request until it is taken; answers how often it was not.

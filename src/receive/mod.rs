@@ -61,7 +61,7 @@ use crate::remote_write::block::Form;
 use crate::remote_write::message::{EXEMPLARS_WRITTEN, HISTOGRAMS_WRITTEN, SAMPLES_WRITTEN};
 use crate::remote_write::v2::Contents;
 use crate::remote_write::{ProtobufMessage, snappy, v1, v2};
-use crate::route::{Delivery, Router};
+use crate::route::{self, Delivery, Router};
 
 /// How long a request waits for its turn before it is told to come back.
 const TURN: Duration = Duration::from_secs(2);
@@ -254,9 +254,12 @@ impl Current {
     ) -> Result<(Delivery, Contents), Refusal> {
         let limit = self.config.max_decoded_size.bytes();
         let request = snappy::decompress(body, limit, &mut scratch.request)?;
-        let (form, request, contents) = match message {
+        let (request, contents) = match message {
             ProtobufMessage::V1 if v2::is_request(request) => return Err(Refusal::OtherMessage),
-            ProtobufMessage::V1 => (Form::Plain, request, Contents::default()),
+            ProtobufMessage::V1 => {
+                let request = route::Request::new(Form::Plain, request).decompressed_from(body);
+                (request, Contents::default())
+            }
             ProtobufMessage::V2 => {
                 let limit = usize::try_from(limit).unwrap_or(usize::MAX);
                 let decoded = scratch.decoder.decode(request, limit, &mut scratch.carried);
@@ -266,13 +269,16 @@ impl Current {
                     }
                     other => other.into(),
                 })?;
-                (Form::Carried, scratch.carried.as_slice(), contents)
+                (
+                    route::Request::new(Form::Carried, &scratch.carried),
+                    contents,
+                )
             }
         };
-        match self.router.route(form, request) {
+        match self.router.route(request) {
             Ok(delivery) => Ok((delivery, contents)),
             Err(v1::DecodeError::Series { .. } | v1::DecodeError::Labels { .. }) => {
-                Err(self.count_invalid(request, &[]))
+                Err(self.count_invalid(request.bytes(), &[]))
             }
             Err(other) => Err(other.into()),
         }

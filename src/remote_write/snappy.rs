@@ -3,7 +3,6 @@
 //! A block is a varint (the decompressed length) followed by elements. Remote write uses this
 //! format only, never the framed one.
 
-use bytes::Bytes;
 use snap::raw::{Decoder, Encoder, max_compress_len};
 use thiserror::Error;
 
@@ -107,8 +106,7 @@ impl Compressor {
             .compress(raw, &mut self.buffer)
             .expect("the buffer has the length that the encoder asks for");
         let block = &self.buffer[..written];
-        let (_, preamble) = read_varint(block).expect("the encoder writes the length in front");
-        &block[preamble..]
+        elements(block)
     }
 }
 
@@ -120,8 +118,8 @@ impl std::fmt::Debug for Compressor {
 
 /// The elements of a block, without the length in front; nothing of what has no valid length.
 #[must_use]
-pub fn elements(block: &Bytes) -> Bytes {
-    read_varint(block).map_or_else(|_| Bytes::new(), |(_, preamble)| block.slice(preamble..))
+pub fn elements(block: &[u8]) -> &[u8] {
+    read_varint(block).map_or(&[], |(_, preamble)| &block[preamble..])
 }
 
 /// Joins elements into one block: the sum of their decompressed lengths, then all elements.

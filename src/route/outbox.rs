@@ -6,6 +6,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::request::Request;
 use crate::remote_write::block::{Block, Counts, Form};
 use crate::remote_write::snappy::Compressor;
 use crate::send::stream;
@@ -96,14 +97,14 @@ impl Outbox {
         encode: impl FnOnce(&mut Vec<u8>),
     ) {
         if self.lanes[lane].samples + samples > self.max_samples {
-            self.finish_lane(lane, compressor, arena);
+            self.finish_lane(lane, None, compressor, arena);
         }
         let held = &mut self.lanes[lane];
         held.series += 1;
         held.samples += samples;
         encode(&mut held.raw);
         if held.raw.len() >= BLOCK_BYTES {
-            self.finish_lane(lane, compressor, arena);
+            self.finish_lane(lane, None, compressor, arena);
         }
     }
 
@@ -116,23 +117,32 @@ impl Outbox {
     ) {
         self.lanes[0].raw.extend_from_slice(field);
         if self.lanes[0].raw.len() >= BLOCK_BYTES {
-            self.finish_lane(0, compressor, arena);
+            self.finish_lane(0, None, compressor, arena);
         }
     }
 
-    /// Compresses what is left in the lanes into `arena` and hands over all records.
+    /// Compresses what `request` left in the lanes into `arena` and hands over all records.
     pub(super) fn finish(
         &mut self,
+        request: &Request<'_>,
         compressor: &mut Compressor,
         arena: &mut Vec<u8>,
     ) -> Vec<Record> {
         for lane in 0..self.lanes.len() {
-            self.finish_lane(lane, compressor, arena);
+            let elements = request.elements_of(&self.lanes[lane].raw);
+            self.finish_lane(lane, elements, compressor, arena);
         }
         std::mem::take(&mut self.records)
     }
 
-    fn finish_lane(&mut self, index: usize, compressor: &mut Compressor, arena: &mut Vec<u8>) {
+    /// Makes a block of what is in a lane, of which the compressed elements may be known.
+    fn finish_lane(
+        &mut self,
+        index: usize,
+        elements: Option<&[u8]>,
+        compressor: &mut Compressor,
+        arena: &mut Vec<u8>,
+    ) {
         let lanes = u8::try_from(self.lanes.len()).expect("lanes are at most 255");
         let lane = &mut self.lanes[index];
         if lane.raw.is_empty() {
@@ -144,7 +154,8 @@ impl Outbox {
             samples: lane.samples,
         };
         let start = arena.len();
-        Block::encode(counts, self.form, compressor.elements(&lane.raw), arena);
+        let elements = elements.unwrap_or_else(|| compressor.elements(&lane.raw));
+        Block::encode(counts, self.form, elements, arena);
         self.records.push(Record {
             stream: stream(
                 lanes,

@@ -11,12 +11,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::config::VerdictConfig;
 use super::delivery::Delivery;
 use super::metrics::RouterMetrics;
+use super::request::Request;
 use super::verdict::{Decider, VerdictTable};
 use super::worker::Worker;
 use crate::model::LabelSet;
 use crate::queue::Queue;
 use crate::relabel::Rules;
-use crate::remote_write::block::Form;
 use crate::remote_write::v1::{DecodeError, Labels, Limits, Payload};
 use crate::send::LaneCount;
 use crate::send::families::{Families, Interest};
@@ -92,15 +92,14 @@ impl Router {
         &self.routes
     }
 
-    /// Sorts the series of a decompressed request in this form into routes. Takes CPU, waits for
-    /// nothing.
+    /// Sorts the series of a request into routes. Takes CPU, waits for nothing.
     ///
     /// # Errors
     /// If the request is malformed or any of its series is invalid; then none of it is kept.
-    pub fn route(self: &Arc<Self>, form: Form, request: &[u8]) -> Result<Delivery, DecodeError> {
+    pub fn route(self: &Arc<Self>, request: Request<'_>) -> Result<Delivery, DecodeError> {
         let mut worker = self.take_worker();
         let size_before = worker.table_size();
-        let delivery = worker.route(self, form, request);
+        let delivery = worker.route(self, request);
         let activity = worker.take_activity();
         self.metrics
             .record_table(activity, size_before, worker.table_size());

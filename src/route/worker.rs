@@ -6,6 +6,7 @@ use super::delivery::{Delivery, RouteShare};
 use super::metrics::Tally;
 use super::notes::Notes;
 use super::outbox::Outbox;
+use super::request::Request;
 use super::router::{Route, Router};
 use super::verdict::{Activity, Decision, Size, Verdict, VerdictId, VerdictTable};
 use crate::model::{LabelSet, METRIC_NAME};
@@ -81,24 +82,23 @@ impl Worker {
     pub(super) fn route(
         &mut self,
         router: &Arc<Router>,
-        form: Form,
-        request: &[u8],
+        request: Request<'_>,
     ) -> Result<Delivery, DecodeError> {
         for (outbox, route) in self.sorter.outboxes.iter_mut().zip(router.routes()) {
-            outbox.start(form, route.lanes.get());
+            outbox.start(request.form, route.lanes.get());
         }
-        let walked = self.walk(router, form, request);
+        let walked = self.walk(router, &request);
         if walked.is_err() {
             self.by_verdict.clear();
             self.lessons.clear();
             self.sorter.clear();
         }
-        walked.map(|()| self.finish(router))
+        walked.map(|()| self.finish(router, &request))
     }
 
-    fn walk(&mut self, router: &Router, form: Form, request: &[u8]) -> Result<(), DecodeError> {
+    fn walk(&mut self, router: &Router, request: &Request<'_>) -> Result<(), DecodeError> {
         let mut recent = self.table.start_request();
-        let mut walker = Walker::new(request, router.limits());
+        let mut walker = Walker::new(request.bytes(), router.limits());
         let mut series = Series::default();
         let mut set = LabelSet::new();
         let mut unknown = Vec::new();
@@ -109,7 +109,7 @@ impl Worker {
                     self.count(id, series.samples);
                     let verdict = self.table.verdict(id);
                     self.sorter.add_series(router, verdict, &series, &mut set);
-                    if form == Form::Carried && verdict.concerned().next().is_some() {
+                    if request.form == Form::Carried && verdict.concerned().next().is_some() {
                         self.lessons.hear_series(router.families(), &series);
                     }
                 }
@@ -139,7 +139,7 @@ impl Worker {
         *held += samples;
     }
 
-    fn finish(&mut self, router: &Arc<Router>) -> Delivery {
+    fn finish(&mut self, router: &Arc<Router>, request: &Request<'_>) -> Delivery {
         router.families().learn(&mut self.lessons);
         let tally = &mut self.sorter.tally;
         let counted = self.by_verdict.drain(..).enumerate();
@@ -156,7 +156,7 @@ impl Worker {
             }
         }
         tally.settle();
-        let (arena, shares, tally) = self.sorter.take();
+        let (arena, shares, tally) = self.sorter.take(request);
         Delivery::new(Arc::clone(router), arena, shares, tally)
     }
 }
@@ -283,11 +283,11 @@ impl Sorter {
         }
     }
 
-    /// Takes what the request left, and is as new.
-    fn take(&mut self) -> (Vec<u8>, Vec<RouteShare>, Tally) {
+    /// Takes what `request` left, and is as new.
+    fn take(&mut self, request: &Request<'_>) -> (Vec<u8>, Vec<RouteShare>, Tally) {
         let mut shares = Vec::new();
         for (route, outbox) in self.outboxes.iter_mut().enumerate() {
-            let records = outbox.finish(&mut self.compressor, &mut self.arena);
+            let records = outbox.finish(request, &mut self.compressor, &mut self.arena);
             if !records.is_empty() {
                 shares.push(RouteShare { route, records });
             }

@@ -12,7 +12,7 @@ use crate::remote_write::generated::prometheus as wire;
 use crate::remote_write::generated::prometheus::histogram::{Count, ResetHint, ZeroCount};
 use crate::remote_write::v1::{DecodeError, TIMESERIES};
 use crate::remote_write::wire::{put_bytes_header, put_varint};
-use crate::route::{Delivery, Router};
+use crate::route::{Delivery, Request, Router};
 
 /// How much is encoded before it is handed to the router, in bytes.
 const PIECE_BYTES: usize = 512 * 1024;
@@ -152,7 +152,7 @@ impl<'r> Outbound<'r> {
     fn hand_over(&mut self) -> Result<(), DecodeError> {
         if !self.buffer.is_empty() {
             self.deliveries
-                .push(self.router.route(Form::Plain, &self.buffer)?);
+                .push(self.router.route(Request::new(Form::Plain, &self.buffer))?);
             self.buffer.clear();
         }
         Ok(())

@@ -5,8 +5,9 @@ use tokio_util::task::TaskTracker;
 
 use super::*;
 use crate::queue::{Journal, Options, Queue, lock_directory};
+use crate::remote_write::block::Form;
 use crate::remote_write::v1::Payload;
-use crate::route::{Route, Router, RouterMetrics};
+use crate::route::{Request, Route, Router, RouterMetrics};
 use crate::send::LaneCount;
 
 /// Two routes that keep everything, with a journal in `storage`.
@@ -40,7 +41,7 @@ async fn one_sync_does_for_the_requests_that_a_thread_has_at_hand() {
     let request = request(std::iter::once(&[("__name__", "x")][..]));
     let tasks = TaskTracker::new();
     for round in 1..=100 {
-        let decided = || router.route(Form::Plain, &request).unwrap();
+        let decided = || router.route(Request::new(Form::Plain, &request)).unwrap();
         let commit = |_| tasks.spawn(decided().commit());
         for committed in join_all((0..8).map(commit)).await {
             committed.unwrap().unwrap();

@@ -166,6 +166,8 @@ async fn text(mut response: reqwest::Response) -> String {
 pub(super) struct Arrival {
     pub(super) path: String,
     pub(super) headers: HeaderMap,
+    /// As it came, compressed.
+    pub(super) body: Bytes,
     pub(super) request: WriteRequest,
     pub(super) answer: StatusCode,
 }
@@ -310,6 +312,7 @@ async fn receive(State(records): State<Records>, request: Request) -> (StatusCod
     let arrival = Arrival {
         path,
         headers: parts.headers,
+        body,
         request,
         answer,
     };

@@ -6,6 +6,7 @@ use http::StatusCode;
 use promrelay::remote_write::generated::prometheus::{
     Label, MetricMetadata, TimeSeries, WriteRequest,
 };
+use promrelay::remote_write::snappy::{Compressor, join};
 use prost::Message as _;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::time::timeout;
@@ -126,6 +127,38 @@ async fn malformed_requests_are_refused_with_what_and_where() {
         relay.metric("promrelay_received_samples_total", &[]).await,
         3
     );
+    relay.stop().await;
+}
+
+/// Who takes all of a request gets it as the sender compressed it, who takes a part gets that.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_route_takes_whole_is_not_compressed_again() {
+    let receiver = Receiver::start();
+    let address = receiver.address();
+    let relay = Relay::start(&format!(
+        "remote_write:\n  - url: http://{address}/all\n    \
+         queue_config: {{batch_send_deadline: 10ms}}\n  - url: http://{address}/part\n    \
+         queue_config: {{batch_send_deadline: 10ms}}\n    \
+         write_relabel_configs: [{{action: drop, source_labels: [n], regex: '7'}}]\n"
+    ))
+    .await;
+    let numbers: Vec<_> = (0..100).map(|number: i32| number.to_string()).collect();
+    let one = |number: &String| series("a", &[("job", "windows"), ("n", number)], 1, 1.0);
+    let raw = WriteRequest {
+        timeseries: numbers.iter().map(one).collect(),
+        ..WriteRequest::default()
+    }
+    .encode_to_vec();
+    // In two parts that know nothing of each other: nobody would compress it so again.
+    let (left, right) = raw.split_at(raw.len() / 2);
+    let mut compressor = Compressor::default();
+    let parts = [left, right].map(|part| compressor.elements(part).to_vec());
+    let body = join(raw.len() as u64, parts.iter().map(Vec::as_slice));
+    relay.post(body.clone(), &[]).await;
+    for (path, series) in [("/all", 100), ("/part", 99)] {
+        wait_for(path, async || receiver.samples(path).len() == series).await;
+    }
+    assert_eq!(receiver.arrivals("/all")[0].body, body);
     relay.stop().await;
 }
 
