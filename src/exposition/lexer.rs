@@ -67,7 +67,10 @@ impl<'a> Lexer<'a> {
 
     /// Takes the rest of the line, without its line feed.
     pub(super) fn take_line(&mut self) -> &'a [u8] {
-        self.take_while(|byte| byte != b'\n')
+        let rest = self.rest();
+        let line = &rest[..memchr(b'\n', rest).unwrap_or(rest.len())];
+        self.at += line.len();
+        line
     }
 
     /// What looks like the series at the front of a line, name and braces. It can be wrong about

@@ -20,6 +20,15 @@ use super::lexer::Lexer;
 use super::number::parse_value;
 use super::{Entry, MetricType, Series};
 
+/// The types of metrics that the format has.
+const TYPES: [(&[u8], MetricType); 5] = [
+    (b"counter", MetricType::Counter),
+    (b"gauge", MetricType::Gauge),
+    (b"histogram", MetricType::Histogram),
+    (b"summary", MetricType::Summary),
+    (b"untyped", MetricType::Unknown),
+];
+
 /// Reads a body in Prometheus' text format.
 #[derive(Debug)]
 pub struct Parser<'a> {
@@ -70,6 +79,46 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// Whether a comment or metadata comes next, for all that its first byte says.
+    #[must_use]
+    pub fn is_at_hash(&self) -> bool {
+        self.lexer.peek() == Some(b'#')
+    }
+
+    /// Takes the lines that say this of a metric family, if they come next and are spelled as most
+    /// exporters do, a `HELP` before a `TYPE`: then they need not be read. Else takes nothing, and
+    /// [`Self::next_entry`] says what they are.
+    pub fn take_metadata(&mut self, metric: &str, help: &str, metric_type: MetricType) -> bool {
+        if help.contains('\\') {
+            return false;
+        }
+        let Some(&(word, _)) = TYPES.iter().find(|(_, known)| *known == metric_type) else {
+            return false;
+        };
+        let mut ahead = self.lexer;
+        if !help.is_empty() {
+            let is_said = ahead.take(b"# HELP ")
+                // A name that would have to be quoted is not what stands there.
+                && ahead.take_metric_name() == Some(metric)
+                && ahead.take(b" ")
+                && ahead.take(help.as_bytes())
+                && ahead.take(b"\n");
+            if !is_said {
+                return false;
+            }
+        }
+        let is_said = ahead.take(b"# TYPE ")
+            && ahead.take_metric_name() == Some(metric)
+            && ahead.take(b" ")
+            && ahead.take(word)
+            && ahead.take(b"\n");
+        if is_said {
+            self.lexer = ahead;
+            self.metric_type = metric_type;
+        }
+        is_said
+    }
+
     /// A line that starts with `#`: metadata if its first word says so, else a comment.
     fn parse_hash(&mut self) -> Result<Entry<'_>, ParseError> {
         let start = self.lexer;
@@ -103,14 +152,10 @@ impl<'a> Parser<'a> {
 
     fn parse_type(&mut self) -> Result<Entry<'_>, ParseError> {
         let (metric, text) = self.parse_metadata()?;
-        self.metric_type = match text {
-            b"counter" => MetricType::Counter,
-            b"gauge" => MetricType::Gauge,
-            b"histogram" => MetricType::Histogram,
-            b"summary" => MetricType::Summary,
-            b"untyped" => MetricType::Unknown,
-            unknown => return Err(self.lexer.error(Reason::MetricType(quote(unknown)))),
+        let Some(&(_, metric_type)) = TYPES.iter().find(|(word, _)| *word == text) else {
+            return Err(self.lexer.error(Reason::MetricType(quote(text))));
         };
+        self.metric_type = metric_type;
         Ok(Entry::Type {
             metric,
             metric_type: self.metric_type,

@@ -1,7 +1,7 @@
 //! What one body says of its metric families.
 //!
-//! Bodies say the same from scrape to scrape: the family that stood here before is compared first,
-//! so that most are neither hashed nor looked up, and whether they are due is asked once a minute.
+//! Bodies say the same from scrape to scrape: what they said of the next family before is compared
+//! first, so that most are not even read, and whether they are due is asked once a minute.
 
 use std::sync::Arc;
 
@@ -25,8 +25,10 @@ pub(super) struct Listener<'b> {
     before: Said,
     /// Whether it is time to ask the book which families are due.
     asks: bool,
-    /// The family that the current lines are about; without a name before the first.
+    /// The family that the current lines are about, if it is `recalled` or has a name.
     family: Family,
+    /// The same, if they were those that stood here before.
+    recalled: Option<Arc<Family>>,
     families: Vec<Arc<Family>>,
     due: Vec<Arc<Family>>,
 }
@@ -40,6 +42,7 @@ impl<'b> Listener<'b> {
             now,
             asks,
             family: Family::default(),
+            recalled: None,
             families: Vec::with_capacity(before.families.len()),
             due: Vec::new(),
             before,
@@ -48,19 +51,47 @@ impl<'b> Listener<'b> {
 
     /// The family named `metric`, which the next lines are about.
     pub(super) fn family_of(&mut self, metric: &str) -> &mut Family {
-        if self.family.metric != metric {
+        if let Some(recalled) = self.recalled.take_if(|family| family.metric == metric) {
+            // There is more to say of it.
+            self.family = Arc::unwrap_or_clone(recalled);
+        } else if self.family.metric != metric {
             self.finish();
             self.family.restart(metric);
         }
         &mut self.family
     }
 
+    /// Whether the next lines say the same as before of the family that is expected to come next,
+    /// as `is_said` finds out: then they are heard.
+    #[inline]
+    pub(super) fn hears_expected(&mut self, is_said: impl FnOnce(&Family) -> bool) -> bool {
+        let is_in_hand = self.recalled.is_some() || !self.family.metric.is_empty();
+        let next = self.families.len() + usize::from(is_in_hand);
+        let expected = self.before.families.get(next);
+        // Text says nothing of units. Whether families are due is asked when they are read. What is
+        // said of the family in hand is more of the same.
+        let Some(expected) = expected.filter(|family| {
+            !self.asks
+                && family.unit.is_empty()
+                && family.metric != self.metric()
+                && is_said(family)
+        }) else {
+            return false;
+        };
+        let expected = Arc::clone(expected);
+        self.finish();
+        self.recalled = Some(expected);
+        true
+    }
+
     /// The name of the family that the last lines were about.
     pub(super) fn metric(&self) -> &str {
-        &self.family.metric
+        let recalled = self.recalled.as_deref();
+        &recalled.unwrap_or(&self.family).metric
     }
 
     fn finish(&mut self) {
+        self.families.extend(self.recalled.take());
         if self.family.metric.is_empty() {
             return;
         }

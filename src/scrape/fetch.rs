@@ -91,7 +91,7 @@ impl Fetcher {
         let seconds = limit.as_secs_f64().to_string();
         let seconds = HeaderValue::try_from(seconds).expect("a number can stand in a header");
         headers.insert(TIMEOUT_HEADER, seconds);
-        let response = self.client.get(url.as_str(), headers).await;
+        let response = self.client.get_url(url, headers).await;
         let response = response.map_err(request_error)?;
         if response.status() != StatusCode::OK {
             return Err(ScrapeError::Status(response.status()));

@@ -194,6 +194,13 @@ impl<'i, 'c> Intake<'i, 'c> {
             Format::Text => {
                 let mut parser = text::Parser::new(&body);
                 loop {
+                    if parser.is_at_hash()
+                        && self.listener.hears_expected(|family| {
+                            parser.take_metadata(&family.metric, &family.help, family.metric_type)
+                        })
+                    {
+                        continue;
+                    }
                     let entry = parser.next_entry_with(|spelling| self.knows(spelling))?;
                     if !self.take_entry(entry)? {
                         break;

@@ -1,6 +1,7 @@
 //! Scraping, apart from the network: targets, labels, what is remembered, what is encoded.
 
 mod bodies;
+mod families;
 mod hashes;
 mod targets;
 

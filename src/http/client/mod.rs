@@ -156,13 +156,19 @@ impl Client {
     /// # Cancel safety
     /// Dropping the future closes the connection that it used.
     pub async fn get(&self, url: &str, headers: HeaderMap) -> Result<Response, RequestError> {
-        let (method, body) = (Method::GET, Bytes::new());
-        let request = Request {
-            method,
-            headers,
-            body,
-        };
-        self.send(parse(url)?, request).await
+        self.send(parse(url)?, Request::get(headers)).await
+    }
+
+    /// The same for who has read the URL before.
+    ///
+    /// # Errors
+    /// As above.
+    ///
+    /// # Cancel safety
+    /// As above.
+    pub async fn get_url(&self, url: &Url, headers: HeaderMap) -> Result<Response, RequestError> {
+        let url = requestable(url.clone())?;
+        self.send(url, Request::get(headers)).await
     }
 
     /// Posts `body` to `url`, otherwise like [`Self::get`]. Of redirects those are followed after
@@ -278,6 +284,14 @@ struct Request {
 }
 
 impl Request {
+    fn get(headers: HeaderMap) -> Self {
+        Self {
+            method: Method::GET,
+            headers,
+            body: Bytes::new(),
+        }
+    }
+
     /// Whether an answer with `status` redirects to where this same request can go.
     fn goes_on(&self, status: StatusCode) -> bool {
         match status.as_u16() {
@@ -296,7 +310,10 @@ fn append(all: &mut HeaderMap, more: &HeaderMap) {
 }
 
 fn parse(url: &str) -> Result<Url, RequestError> {
-    let url = Url::parse(url).ok().ok_or(RequestError::Url)?;
+    requestable(Url::parse(url).ok().ok_or(RequestError::Url)?)
+}
+
+fn requestable(url: Url) -> Result<Url, RequestError> {
     match url.scheme() {
         "http" | "https" => Ok(url),
         _ => Err(RequestError::Url),
