@@ -140,6 +140,17 @@ impl<'a> Lexer<'a> {
     }
 }
 
+/// Whether `text` is a metric's name that need not be quoted.
+pub(super) fn is_metric_name(text: &str) -> bool {
+    let is_first = |byte: &u8| is_label_start(*byte) || *byte == b':';
+    // All bytes are looked at, so that it is done for many at a time.
+    let is_one = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b':';
+    text.as_bytes().first().is_some_and(is_first)
+        && text
+            .bytes()
+            .fold(true, |is_name, byte| is_name & is_one(byte))
+}
+
 fn is_label_start(byte: u8) -> bool {
     byte.is_ascii_alphabetic() || byte == b'_'
 }

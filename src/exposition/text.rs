@@ -16,17 +16,17 @@ use std::str;
 
 use super::error::{ParseError, Reason, quote};
 use super::labels::{self, Braces, Pair, parse_braces, resolve_escapes, take_family_name, utf8};
-use super::lexer::Lexer;
+use super::lexer::{Lexer, is_metric_name};
 use super::number::parse_value;
 use super::{Entry, MetricType, Series};
 
 /// The types of metrics that the format has.
-const TYPES: [(&[u8], MetricType); 5] = [
-    (b"counter", MetricType::Counter),
-    (b"gauge", MetricType::Gauge),
-    (b"histogram", MetricType::Histogram),
-    (b"summary", MetricType::Summary),
-    (b"untyped", MetricType::Unknown),
+const TYPES: [(&str, MetricType); 5] = [
+    ("counter", MetricType::Counter),
+    ("gauge", MetricType::Gauge),
+    ("histogram", MetricType::Histogram),
+    ("summary", MetricType::Summary),
+    ("untyped", MetricType::Unknown),
 ];
 
 /// Reads a body in Prometheus' text format.
@@ -89,29 +89,18 @@ impl<'a> Parser<'a> {
     /// exporters do, a `HELP` before a `TYPE`: then they need not be read. Else takes nothing, and
     /// [`Self::next_entry`] says what they are.
     pub fn take_metadata(&mut self, metric: &str, help: &str, metric_type: MetricType) -> bool {
-        if help.contains('\\') {
-            return false;
-        }
         let Some(&(word, _)) = TYPES.iter().find(|(_, known)| *known == metric_type) else {
             return false;
         };
-        let mut ahead = self.lexer;
-        if !help.is_empty() {
-            let is_said = ahead.take(b"# HELP ")
-                // A name that would have to be quoted is not what stands there.
-                && ahead.take_metric_name() == Some(metric)
-                && ahead.take(b" ")
-                && ahead.take(help.as_bytes())
-                && ahead.take(b"\n");
-            if !is_said {
-                return false;
-            }
+        // A name that has to be quoted and a text with escapes do not stand there as they are.
+        if !is_metric_name(metric) || help.contains('\\') {
+            return false;
         }
-        let is_said = ahead.take(b"# TYPE ")
-            && ahead.take_metric_name() == Some(metric)
-            && ahead.take(b" ")
-            && ahead.take(word)
-            && ahead.take(b"\n");
+        let mut ahead = self.lexer;
+        let mut take = |text: &str| ahead.take(text.as_bytes());
+        let is_said = (help.is_empty()
+            || take("# HELP ") && take(metric) && take(" ") && take(help) && take("\n"))
+            && (take("# TYPE ") && take(metric) && take(" ") && take(word) && take("\n"));
         if is_said {
             self.lexer = ahead;
             self.metric_type = metric_type;
@@ -152,7 +141,8 @@ impl<'a> Parser<'a> {
 
     fn parse_type(&mut self) -> Result<Entry<'_>, ParseError> {
         let (metric, text) = self.parse_metadata()?;
-        let Some(&(_, metric_type)) = TYPES.iter().find(|(word, _)| *word == text) else {
+        let named = TYPES.iter().find(|(word, _)| word.as_bytes() == text);
+        let Some(&(_, metric_type)) = named else {
             return Err(self.lexer.error(Reason::MetricType(quote(text))));
         };
         self.metric_type = metric_type;
