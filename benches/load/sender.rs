@@ -58,8 +58,8 @@ impl Sent {
 struct Course {
     plan: Plan,
     start: Instant,
-    /// A permit for each request whose time has come.
-    due: Semaphore,
+    /// A permit for each request that is due.
+    turns: Semaphore,
     /// The number of the next request.
     next: AtomicU64,
 }
@@ -72,7 +72,7 @@ pub(crate) async fn send(plan: Plan) -> Sent {
     let course = Arc::new(Course {
         plan,
         start: Instant::now(),
-        due: Semaphore::new(0),
+        turns: Semaphore::new(0),
         next: AtomicU64::new(0),
     });
     let clock = Arc::clone(&course);
@@ -105,11 +105,11 @@ impl Course {
                 let wait = self.due(number).saturating_duration_since(Instant::now());
                 #[expect(clippy::disallowed_methods, reason = "time is all that it waits for")]
                 thread::sleep(wait);
-                self.due.add_permits(1);
+                self.turns.add_permits(1);
             }
         }
         // Nobody has to wait any more, be it to see that nothing is left.
-        self.due.close();
+        self.turns.close();
     }
 
     /// When the request of this number is to be sent.
@@ -122,7 +122,7 @@ impl Course {
 
     /// The next request as soon as it is due: since when it is, and what it is.
     async fn next(&self) -> Option<(Instant, &Bytes)> {
-        if let Ok(permit) = self.due.acquire().await {
+        if let Ok(permit) = self.turns.acquire().await {
             permit.forget();
         }
         let number = self.next.fetch_add(1, Ordering::Relaxed);

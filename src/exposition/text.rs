@@ -92,8 +92,8 @@ impl<'a> Parser<'a> {
         let Some(&(word, _)) = TYPES.iter().find(|(_, known)| *known == metric_type) else {
             return false;
         };
-        // A name that has to be quoted and a text with escapes do not stand there as they are.
-        if !is_metric_name(metric) || help.contains('\\') {
+        // Names that have to be quoted and texts with escapes do not stand there as they are meant.
+        if !is_metric_name(metric) || help.contains(['\\', '\n']) {
             return false;
         }
         let mut ahead = self.lexer;

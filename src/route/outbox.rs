@@ -121,7 +121,7 @@ impl Outbox {
         }
     }
 
-    /// Compresses what `request` left in the lanes into `arena` and hands over all records.
+    /// Puts what `request` left in the lanes into `arena`, compressed, and hands over all records.
     pub(super) fn finish(
         &mut self,
         request: &Request<'_>,

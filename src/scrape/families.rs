@@ -25,9 +25,10 @@ pub(super) struct Listener<'b> {
     before: Said,
     /// Whether it is time to ask the book which families are due.
     asks: bool,
-    /// The family that the current lines are about, if it is `recalled` or has a name.
+    /// The family that the current lines are about; without a name before the first, and while
+    /// they are about `recalled`.
     family: Family,
-    /// The same, if they were those that stood here before.
+    /// The family that the current lines are about, if they say what stood here before.
     recalled: Option<Arc<Family>>,
     families: Vec<Arc<Family>>,
     due: Vec<Arc<Family>>,
@@ -54,7 +55,7 @@ impl<'b> Listener<'b> {
         if let Some(recalled) = self.recalled.take_if(|family| family.metric == metric) {
             // There is more to say of it.
             self.family = Arc::unwrap_or_clone(recalled);
-        } else if self.family.metric != metric {
+        } else if self.recalled.is_some() || self.family.metric != metric {
             self.finish();
             self.family.restart(metric);
         }

@@ -10,7 +10,7 @@ use super::super::metadata::{Book, Family, INTERVAL};
 use crate::exposition::{Entry, MetricType, text};
 
 /// Lines of which some say the same in other words, or nearly the same.
-const LINES: [&str; 23] = [
+const LINES: [&str; 28] = [
     "# HELP a one\n",
     "# HELP a one\n# TYPE a counter\n",
     "# HELP a one\n# TYPE a counter\n",
@@ -21,6 +21,11 @@ const LINES: [&str; 23] = [
     "# HELP b\ttwo\n#  TYPE b\tuntyped\n",
     "# HELP c \\\\n\n# TYPE c gauge\n",
     "# HELP c \\n\n# TYPE c gauge\n",
+    "# HELP c \n\n# TYPE c gauge\n",
+    "# HELP c 1\\nb 2\n# TYPE c gauge\n",
+    "# HELP c 1\nb 2\n# TYPE c gauge\n",
+    "# TYPE \"\" gauge\n",
+    "# HELP a two\n",
     "# HELP \"a-b\" x\n# TYPE \"a-b\" gauge\n",
     "# HELP a-b x\n# TYPE a gauge\n",
     "# HELP a-b x\n# TYPE a-b gauge\n",

@@ -87,6 +87,31 @@ async fn a_target_is_scraped_with_its_labels() {
     exposer.stop().await;
 }
 
+/// What a target says again of its metrics holds for the series that it adds, and what it says
+/// anew is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_again_of_a_metric_holds_for_new_series() {
+    let head = "# HELP h some\n# TYPE h histogram\n";
+    let exposer = Exposer::with(&format!("{head}h_bucket{{le=\"1\"}} 1\n"));
+    let receiver = Receiver::start();
+    let relay = Relay::start(&config(&receiver, &exposer.address().to_string(), "")).await;
+    wait_value(&receiver, "le=1.0", 1.0).await;
+    let more = "h_bucket{le=\"1\"} 2\nh_bucket{le=\"2\"} 2\n";
+    exposer.expose(&format!("{head}{more}"));
+    wait_value(&receiver, "le=2.0", 2.0).await;
+    exposer.expose(&format!("{}{more}", head.replace("some", "other")));
+    wait_for("the new text", async || {
+        let arrivals = receiver.arrivals("/w");
+        let mut metadata = arrivals
+            .iter()
+            .flat_map(|arrival| &arrival.request.metadata);
+        metadata.any(|family| family.metric_family_name == "h" && family.help == "other")
+    })
+    .await;
+    relay.stop().await;
+    exposer.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_series_that_is_gone_ends() {
     let (receiver, exposer) = (Receiver::start(), Exposer::with("a 1\nb 1\n"));
