@@ -1,7 +1,8 @@
 //! What one body says of its metric families.
 //!
-//! Bodies say the same from scrape to scrape: what they said of the next family before is compared
-//! first, so that most are not even read, and whether they are due is asked once a minute.
+//! Bodies say the same from scrape to scrape: the family that stood here before is compared first,
+//! so that most are neither hashed nor looked up, and of text not even read. Whether they are due is
+//! asked once a minute.
 
 use std::sync::Arc;
 
