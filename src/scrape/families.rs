@@ -1,8 +1,8 @@
 //! What one body says of its metric families.
 //!
 //! Bodies say the same from scrape to scrape: the family that stood here before is compared first,
-//! so that most are neither hashed nor looked up, and of text not even read. Whether they are due is
-//! asked once a minute.
+//! so that most are neither hashed nor looked up, and of text not even read. Whether they are due
+//! is asked once a minute.
 
 use std::sync::Arc;
 
