@@ -16,6 +16,8 @@ const ZEROS: usize = 1 << 20;
 
 /// The name of the file that is deleted to have space for a recovery.
 pub(super) const RESERVE: &str = "reserve";
+/// The same, where a crash left it half written.
+pub(super) const HALF_RESERVE: &str = "reserve.new";
 pub(super) const RESERVE_BYTES: usize = 1 << 20;
 
 /// A file with records that are not all synced in their segments.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use tracing::{error, info};
 
-use super::active::RESERVE;
+use super::active::{HALF_RESERVE, RESERVE};
 use super::file::{Contents, Entry, read};
 use crate::queue::OpenError;
 use crate::queue::disk::{is_full, remove_file, sync_directory, write_durably};
@@ -36,6 +36,8 @@ struct Found {
 /// Brings everything back, deletes the journal, and answers the sequence of its last file.
 pub(super) fn recover(storage_path: &Path) -> Result<u64, OpenError> {
     let directory = storage_path.join(super::DIRECTORY);
+    let removed = remove_file(&directory.join(HALF_RESERVE));
+    removed.map_err(failed("delete what is done of", &directory))?;
     let found = find(&directory).map_err(failed("read", &directory))?;
     for (name, (salt, records)) in found.queues {
         let queue = storage_path.join(&name);

@@ -135,6 +135,15 @@ fn only_header(mut segment: Vec<u8>) -> Vec<u8> {
 }
 
 #[tokio::test]
+async fn a_crash_while_space_is_taken_for_a_recovery_leaves_nothing_behind() {
+    let storage = tempfile::tempdir().unwrap();
+    fs::create_dir(storage.path().join("journal")).unwrap();
+    fs::write(storage.path().join("journal/reserve.new"), "half").unwrap();
+    Pair::open(storage.path()).close().await;
+    assert_eq!(journal_files(storage.path()), Vec::<PathBuf>::new());
+}
+
+#[tokio::test]
 async fn what_is_appended_comes_in_order_and_a_closed_journal_leaves_no_files() {
     let storage = tempfile::tempdir().unwrap();
     let pair = Pair::open(storage.path());
