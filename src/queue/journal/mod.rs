@@ -319,13 +319,14 @@ impl Core {
         }
         let is_enough = state.pending.waiters.len() >= ENOUGH_APPENDS;
         let wait = match patience {
+            _ if state.pending.is_large() => AT_ONCE,
             Patience::None => AT_ONCE,
             Patience::UntilAwaited if is_enough || is_closing => AT_ONCE,
             Patience::UntilAwaited => Wait::ForCall,
             Patience::UpTo(patience) => Wait::UpTo(patience),
         };
         state.pending.wait = wait_before.min(wait);
-        let is_news = state.pending.wait != wait_before || state.pending.is_large();
+        let is_news = state.pending.wait != wait_before;
         let call = (wait == Wait::ForCall).then(|| Call {
             journal: Arc::clone(self),
             batch: state.taken,

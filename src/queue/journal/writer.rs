@@ -98,9 +98,8 @@ impl Writer {
         let mut state = core.lock();
         loop {
             let mut alarm = Alarm::new();
-            let at_once = state.pending.is_large() || state.phase != Phase::Open;
             let mut since = || *self.pending_since.get_or_insert(alarm.now());
-            let is_due = at_once
+            let is_due = state.phase != Phase::Open
                 || match state.pending.wait {
                     Wait::UpTo(patience) => alarm.is_due(since() + patience),
                     Wait::ForCall => false,

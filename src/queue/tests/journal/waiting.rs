@@ -2,6 +2,7 @@
 
 use tokio::sync::oneshot;
 
+use super::super::disk_faults::Faults;
 use super::*;
 use crate::queue::group::LARGE_BYTES;
 
@@ -66,6 +67,7 @@ async fn what_nobody_awaits_is_written_all_the_same() {
     let many: Vec<_> = (1..17).map(|id| pair.hold(id)).collect();
     pair.expect(0..16, 16).await;
     let large = pair.submit_with(17, LARGE_BYTES, Patience::UntilAwaited);
+    assert!(!large[0].is_waiting());
     pair.expect(0..17, 17).await;
     drop((many, large));
 
@@ -77,6 +79,44 @@ async fn what_nobody_awaits_is_written_all_the_same() {
     let waits = pair.hold(20);
     drop(pair.journal);
     durable(waits).await;
+}
+
+#[tokio::test]
+async fn all_that_waited_hear_of_a_disk_that_is_full() {
+    let storage = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let pair = Pair::open_on(storage.path(), &disk, &Disk::default());
+    let [before, first, second] = [0, 1, 2].map(|id| pair.hold(id));
+    durable(before).await;
+    disk.limit(100);
+    let [third, fourth] = [3, 4].map(|id| pair.hold(id));
+    assert_eq!(third.durable().await, Err(AppendError::DiskFull));
+    assert_eq!(fourth.durable().await, Err(AppendError::DiskFull));
+    durable(second).await;
+    durable(first).await;
+    disk.set(Faults::default());
+    eventually("it resumes", || !pair.queues[0].stats().disk_full).await;
+    for receipt in [5, 6].map(|id| pair.hold(id)) {
+        durable(receipt).await;
+    }
+    pair.expect([0, 1, 2, 5].into_iter(), 6).await;
+    pair.close().await;
+}
+
+#[tokio::test]
+async fn all_that_waited_hear_of_a_disk_that_failed() {
+    let storage = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let pair = Pair::open_on(storage.path(), &disk, &Disk::default());
+    disk.fail_syncs();
+    for receipt in [0, 1].map(|id| pair.hold(id)) {
+        let failed = receipt.durable().await;
+        assert!(matches!(failed, Err(AppendError::Failed { .. })));
+    }
+    for queue in &pair.queues {
+        assert_eq!(queue.stats().not_stored.records, 2);
+    }
+    pair.close().await;
 }
 
 /// Nothing was appended to it, so there is nothing that what comes next could be written with.
