@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::disk::{LogFile, OpenLog, is_full, remove_file, sync_directory};
+use super::disk::{LogFile, OpenLog, is_shortage, remove_file, sync_directory};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader, Summary};
 use super::shared::Shared;
 use super::state::Segment;
@@ -86,7 +86,7 @@ impl Active {
     pub(super) fn write(&mut self, bytes: &[u8], zeros: usize) -> Result<(), Failure> {
         match self.file.write_at(self.end, bytes) {
             Ok(()) => {}
-            Err(error) if is_full(&error) => {
+            Err(error) if is_shortage(&error) => {
                 self.trim()?;
                 return Err(Failure::DiskFull(error));
             }
@@ -119,7 +119,7 @@ impl Active {
         match self.file.write_at(self.file_end, &vec![0; zeros]) {
             Ok(()) => self.file_end += zeros as u64,
             // The records have their space; the next ones will see whether there is any.
-            Err(error) if is_full(&error) => self.cut(self.file_end)?,
+            Err(error) if is_shortage(&error) => self.cut(self.file_end)?,
             Err(error) => return Err(Failure::Fatal("cannot lengthen a segment", error)),
         }
         Ok(())

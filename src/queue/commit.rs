@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::active::{Active, Failure, segment_bytes, zeros};
 use super::alarm::Alarm;
-use super::disk::{OpenLog, is_full};
+use super::disk::{OpenLog, is_shortage};
 use super::format::{RecordHeader, SEGMENT_HEADER_BYTES};
 use super::group::{Append, Group};
 use super::health::TRY_FULL_DISK_EVERY;
@@ -292,7 +292,7 @@ impl Writer {
 
     pub(super) fn create(&self, first: u64) -> Result<Active, Failure> {
         Active::create(&self.open_log, &self.shared, first).map_err(|error| {
-            if is_full(&error) {
+            if is_shortage(&error) {
                 Failure::DiskFull(error)
             } else {
                 Failure::Fatal("cannot create a segment", error)

@@ -210,7 +210,7 @@ impl State {
     /// Takes back what was read of `stream` and has been dropped or has become too old since.
     /// Answers the position through which nothing of the stream is to be delivered any more.
     pub(super) fn withdraw(&mut self, stream: u16) -> u64 {
-        let mut through = self.progress.dropped_through;
+        let mut through = self.progress.settled_through(stream);
         let expired_before_ms = self.expired_before_ms.unwrap_or(i64::MIN);
         while let Some(&record) = self.delivered.get(&stream).and_then(VecDeque::front) {
             if let Some(why) = record.withdrawn {

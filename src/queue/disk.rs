@@ -115,12 +115,29 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_directory)
 }
 
-/// Whether a write failed for want of space, which is nobody's fault and passes.
-pub(super) fn is_full(error: &io::Error) -> bool {
-    matches!(
+/// Whether something failed for want of space, which is nobody's fault and passes; or of
+/// descriptors or memory, which pass as well.
+pub(super) fn is_shortage(error: &io::Error) -> bool {
+    let is_space = matches!(
         error.kind(),
         ErrorKind::StorageFull | ErrorKind::FileTooLarge | ErrorKind::QuotaExceeded
+    );
+    is_space || error.kind() == ErrorKind::OutOfMemory || lacks_descriptors(error)
+}
+
+#[cfg(unix)]
+fn lacks_descriptors(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::MFILE | Errno::NFILE)
     )
+}
+
+/// `ERROR_TOO_MANY_OPEN_FILES`.
+#[cfg(not(unix))]
+fn lacks_descriptors(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(4)
 }
 
 /// Bytes that are free on the volume of `directory`; `None` where that cannot be told.

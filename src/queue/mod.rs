@@ -95,8 +95,9 @@
 //!   what the first lost. Reading goes on.
 //! - *Either of these behind a journal*: what it holds waits there for space, or for a restart;
 //!   after a failed sync nothing is read that no earlier sync has seen to.
-//! - *A failed read*: tried five times, a second apart; then the rest of the segment counts as
-//!   damaged.
+//! - *A failed read*: tried again every second. Bytes that could not be read five times count as
+//!   damaged, up to the end of the segment; a file that cannot be opened does not.
+//! - *No file can be opened for want of descriptors or memory*: as when the disk is full.
 //! - *A failed save of progress*: logged and tried again every second. A purge, which waits for
 //!   it, fails.
 //! - *A failed delete*: logged; a consumed segment that is still there is deleted on open.

@@ -11,12 +11,14 @@ use tokio::task::{JoinHandle, spawn_blocking};
 use tracing::error;
 
 use super::delivery::{Delivery, Plan};
+use super::disk::is_shortage;
 use super::format::{Kind, RECORD_HEADER_BYTES, RecordHeader, checksum};
 use super::resync::{find_record, set_aside};
 use super::segment::{self, Bounds, CHUNK_BYTES, SegmentFile, read_cached, read_range};
 use super::shared::Shared;
 use super::{Entry, Position};
 
+/// So often bytes are read that cannot be, before they are passed over.
 const READ_ATTEMPTS: u32 = 5;
 const READ_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
@@ -37,7 +39,7 @@ pub struct Reader {
     /// Whether damage was met in the segment.
     is_damaged: bool,
     failed_reads: u32,
-    loading: Option<JoinHandle<io::Result<Block>>>,
+    loading: Option<JoinHandle<Result<Block, ReadError>>>,
 }
 
 /// How far a reader came.
@@ -60,6 +62,16 @@ struct Block {
     /// What had to be skipped to get here.
     corrupt_regions: u64,
     corrupt_bytes: u64,
+}
+
+/// Why a block was not read.
+#[derive(Debug)]
+enum ReadError {
+    /// Its file could not be opened, or nobody could be found to read it. That says nothing of
+    /// what is in the file.
+    Unopened(io::Error),
+    /// Its bytes could not be read.
+    Unread(io::Error),
 }
 
 /// What is to be read.
@@ -122,7 +134,15 @@ impl Reader {
             if let Some(loading) = &mut self.loading {
                 let loaded = loading.await;
                 self.loading = None;
-                let loaded = loaded.unwrap_or_else(|panic| Err(io::Error::other(panic)));
+                let loaded = loaded.unwrap_or_else(|error| {
+                    let is_panic = error.is_panic();
+                    let error = io::Error::other(error);
+                    Err(if is_panic {
+                        ReadError::Unread(error)
+                    } else {
+                        ReadError::Unopened(error)
+                    })
+                });
                 self.accept(loaded).await;
             }
             while let Some((header, payload)) = self.take_record() {
@@ -221,7 +241,7 @@ impl Reader {
         }
     }
 
-    async fn accept(&mut self, loaded: io::Result<Block>) {
+    async fn accept(&mut self, loaded: Result<Block, ReadError>) {
         let segment = segment::path(&self.shared.directory, self.first);
         let segment = segment.display();
         match loaded {
@@ -236,11 +256,14 @@ impl Reader {
                 self.block = block;
             }
             // It was dropped before it could be opened; the plan says how to go on.
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !self.is_needed() => {}
+            Err(error) if error.is_gone() && !self.is_needed() => {}
             Err(error) => {
                 self.failed_reads += 1;
-                error!(%segment, %error, attempt = self.failed_reads, "cannot read a queue");
-                if self.failed_reads < READ_ATTEMPTS {
+                let attempt = self.failed_reads;
+                let is_final = error.says_something_of_the_data() && attempt >= READ_ATTEMPTS;
+                let (ReadError::Unopened(error) | ReadError::Unread(error)) = error;
+                error!(%segment, %error, attempt, "cannot read a queue");
+                if !is_final {
                     tokio::time::sleep(READ_AGAIN_AFTER).await;
                 } else {
                     self.give_up();
@@ -271,6 +294,20 @@ impl Reader {
     }
 }
 
+impl ReadError {
+    fn is_gone(&self) -> bool {
+        matches!(self, Self::Unopened(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Whether nobody will ever read these bytes; else whoever tries again will.
+    fn says_something_of_the_data(&self) -> bool {
+        match self {
+            Self::Unopened(_) => self.is_gone(),
+            Self::Unread(error) => !is_shortage(error),
+        }
+    }
+}
+
 impl Load {
     /// The block, if it can be had without waiting and nothing is wrong with it.
     fn cached(&self) -> Option<Block> {
@@ -287,13 +324,20 @@ impl Load {
     }
 
     /// Reads a block that begins with a whole record, past damage if need be.
-    fn run(self) -> io::Result<Block> {
-        let file = if let Some(file) = self.file {
+    fn run(mut self) -> Result<Block, ReadError> {
+        let file = if let Some(file) = self.file.take() {
             file
         } else {
             let path = segment::path(&self.directory, self.first);
-            Arc::new(SegmentFile::open(&path, self.salt)?)
+            let opened = SegmentFile::open(&path, self.salt);
+            Arc::new(opened.map_err(ReadError::Unopened)?)
         };
+        let mut block = self.read(&file).map_err(ReadError::Unread)?;
+        block.file = Some(file);
+        Ok(block)
+    }
+
+    fn read(&self, file: &SegmentFile) -> io::Result<Block> {
         let mut block = Block {
             offset: self.offset,
             ..Block::default()
@@ -312,14 +356,13 @@ impl Load {
                 break;
             }
             block.bytes.clear();
-            let found = find_record(&file, block.offset + 1, self.end, self.bounds)?;
+            let found = find_record(file, block.offset + 1, self.end, self.bounds)?;
             let next = found.unwrap_or(self.end);
             set_aside(&self.directory, self.first, &file.file, block.offset, next);
             block.corrupt_regions += 1;
             block.corrupt_bytes += next - block.offset;
             block.offset = next;
         }
-        block.file = Some(file);
         Ok(block)
     }
 }

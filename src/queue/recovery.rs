@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tracing::warn;
 
 use super::active::Active;
-use super::disk::{OpenLog, is_full, make_directory, remove_file, sync_directory};
+use super::disk::{OpenLog, is_shortage, make_directory, remove_file, sync_directory};
 use super::format::{SEGMENT_HEADER_BYTES, SegmentHeader, Summary};
 use super::journal::Core;
 use super::progress::Progress;
@@ -133,7 +133,7 @@ fn resume(shared: &Shared, open_log: &OpenLog, last: Loaded) -> io::Result<Activ
 fn create(shared: &Shared, open_log: &OpenLog, first: u64) -> io::Result<Option<Active>> {
     match Active::create(open_log, shared, first) {
         Ok(active) => Ok(Some(active)),
-        Err(error) if is_full(&error) => {
+        Err(error) if is_shortage(&error) => {
             let directory = shared.directory.display();
             warn!(%directory, %error, "the disk is full; the queue refuses records");
             shared.lock().health = Health::DiskFull;

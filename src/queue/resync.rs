@@ -13,7 +13,7 @@ pub(super) const DIRECTORY: &str = "corrupt";
 const MAX_COPIED_BYTES: u64 = 64 << 20;
 const MAX_COPIES: usize = 256;
 
-/// The offset of the first whole record in `from..end`.
+/// The offset of the first record that is whole in `from..end`.
 pub(super) fn find_record(
     segment: &SegmentFile,
     from: u64,
@@ -28,7 +28,7 @@ pub(super) fn find_record(
             if candidate >= end {
                 return Ok(None);
             }
-            if window == RECORD_MARKER && segment.is_record(candidate, bounds)? {
+            if window == RECORD_MARKER && segment.is_record(candidate, end, bounds)? {
                 return Ok(Some(candidate));
             }
         }

@@ -46,7 +46,7 @@ pub(super) fn list(directory: &Path) -> io::Result<BTreeMap<u64, u64>> {
 pub(super) struct SegmentFile {
     pub file: File,
     pub salt: u32,
-    /// Bytes of the file.
+    /// Bytes of the file when it was opened: one that is written to grows.
     pub length: u64,
 }
 
@@ -194,9 +194,9 @@ impl SegmentFile {
         Ok(Stop::Zeros { offset })
     }
 
-    /// Whether a whole record starts at `offset`.
-    pub(super) fn is_record(&self, offset: u64, bounds: Bounds) -> io::Result<bool> {
-        let left = self.length.saturating_sub(offset);
+    /// Whether a record starts at `offset` that is whole before `end`.
+    pub(super) fn is_record(&self, offset: u64, end: u64, bounds: Bounds) -> io::Result<bool> {
+        let left = end.saturating_sub(offset);
         if left < RECORD_HEADER_BYTES as u64 {
             return Ok(false);
         }

@@ -1,9 +1,11 @@
 //! One request, sent until the receiver has answered it for good.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::sleep;
+use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::{error, info, warn};
 
 use super::backoff::Backoff;
@@ -71,6 +73,7 @@ pub(super) async fn send(
         backoff: Backoff::new(config.min_backoff.into(), config.max_backoff.into()),
         count: 0,
     };
+    let mut endpoint = shared.endpoint.clone();
     loop {
         let Some(turn) = turn(shared).await else {
             return Outcome::Stopped;
@@ -78,9 +81,12 @@ pub(super) async fn send(
         if !still_wanted() {
             return Outcome::Withdrawn;
         }
+        endpoint.mark_unchanged();
         let pause = match attempts.attempt().await {
             Ok(Next::End(outcome)) => return outcome,
             Ok(Next::Again(pause)) => pause,
+            // The runtime ends. That says nothing of the blocks.
+            Err(EncodeError::Panicked(error)) if error.is_cancelled() => return Outcome::Stopped,
             Err(error) => return Outcome::Unreadable(error),
         };
         drop(turn);
@@ -89,8 +95,17 @@ pub(super) async fn send(
             info!(%route, samples, "left in the queue");
             return Outcome::Stopped;
         }
-        // After a stop there is one more attempt, without a pause.
-        let _stopped = shared.stop.run_until_cancelled(sleep(pause)).await;
+        // After a stop there is one more attempt, without a pause; so there is after a reload,
+        // which may have mended what was wrong.
+        let pausing = timeout(pause, endpoint_changed(&mut endpoint));
+        let _stopped = shared.stop.run_until_cancelled(pausing).await;
+    }
+}
+
+async fn endpoint_changed(endpoint: &mut watch::Receiver<Arc<Endpoint>>) {
+    if endpoint.changed().await.is_err() {
+        // It never will.
+        pending().await
     }
 }
 

@@ -49,6 +49,7 @@ pub(super) enum EncodeError {
     Decompress(#[source] DecompressError),
     #[error("cannot read a stored block")]
     Read(#[source] WireError),
+    /// Or it was cancelled, if the runtime ends.
     #[error("the encoder failed")]
     Panicked(#[source] tokio::task::JoinError),
 }

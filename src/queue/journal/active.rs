@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::file::{FILE_HEADER_BYTES, FileHeader};
 use crate::queue::active::Failure;
-use crate::queue::disk::{LogFile, is_full};
+use crate::queue::disk::{LogFile, is_shortage};
 use crate::queue::shared::Shared;
 
 /// A file is full when it has this many bytes.
@@ -65,7 +65,7 @@ impl JournalFile {
         match self.file.write_at(end, &zeros) {
             Ok(()) => self.file_end += zeros.len() as u64,
             // The block has its space; the next one will see whether there is any.
-            Err(error) if is_full(&error) => {}
+            Err(error) if is_shortage(&error) => {}
             Err(error) => return Err(Failure::Fatal("cannot lengthen the journal", error)),
         }
         Ok(())
@@ -89,7 +89,7 @@ impl JournalFile {
 
 pub(super) fn failure(what: &'static str) -> impl FnOnce(io::Error) -> Failure {
     move |error| {
-        if is_full(&error) {
+        if is_shortage(&error) {
             Failure::DiskFull(error)
         } else {
             Failure::Fatal(what, error)

@@ -11,7 +11,7 @@ use tracing::{error, info};
 use super::active::{HALF_RESERVE, RESERVE};
 use super::file::{Contents, Entry, read};
 use crate::queue::OpenError;
-use crate::queue::disk::{is_full, remove_file, sync_directory, write_durably};
+use crate::queue::disk::{is_shortage, remove_file, sync_directory, write_durably};
 use crate::queue::format::{
     RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, checksum,
 };
@@ -42,7 +42,7 @@ pub(super) fn recover(storage_path: &Path) -> Result<u64, OpenError> {
     for (name, (salt, records)) in found.queues {
         let queue = storage_path.join(&name);
         let brought = bring_back(&queue, salt, &records).or_else(|error| {
-            if !is_full(&error) {
+            if !is_shortage(&error) {
                 return Err(error);
             }
             // This is what it was kept for.

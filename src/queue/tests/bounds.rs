@@ -173,8 +173,11 @@ async fn what_became_too_old_after_it_was_read_is_withdrawn() {
     };
     // Appended at 0 to 5 ms; what is older than 3 ms goes, though its segment stays.
     let (queue, entries) = withdrawn(options, |queue| queue.expire(103)).await;
-    let through = queue.withdraw(0);
-    assert!(through >= entries[2].position && through < entries[4].position);
+    // Whoever asks twice hears it twice.
+    for _ in 0..2 {
+        let through = queue.withdraw(0);
+        assert!(through >= entries[2].position && through < entries[4].position);
+    }
     let stats = queue.stats();
     assert_eq!((stats.dropped_age.records, stats.queued.records), (2, 4));
 }

@@ -240,3 +240,58 @@ async fn what_a_newer_version_wrote_is_refused_and_not_touched() {
         assert_eq!(segments(copy.path()).len(), segments(original.path()).len());
     }
 }
+
+#[tokio::test]
+async fn damage_in_what_was_written_after_the_file_was_opened_costs_that_record() {
+    let directory = tempfile::tempdir().unwrap();
+    let (queue, _) = open(directory.path(), Options::default());
+    let mut reader = queue.reader();
+    append(&queue, 0, 0, 20).await;
+    assert_eq!(id_of(&next(&mut reader).await), 0);
+    // More than a file is lengthened by at a time, and than is read at a time.
+    let length = 300 << 10;
+    for id in 1..6 {
+        append(&queue, 0, id, length).await;
+    }
+    let third = record_at(1) + 2 * (40 + 8 + length);
+    flip(&segments(directory.path())[0], third + 1000, 1);
+    let found = ids(&read_through(&mut reader, 5).await);
+    assert_eq!(found, [1, 2, 4, 5]);
+    assert_eq!(queue.stats().corrupt_regions, 1);
+}
+
+/// That a file cannot be opened says nothing of what is in it.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_segment_that_cannot_be_opened_is_read_when_it_can() {
+    let directory = tempfile::tempdir().unwrap();
+    make(directory.path()).await;
+    let (queue, _) = open(directory.path(), small());
+    let path = segments(directory.path()).remove(0);
+    let aside = directory.path().join("aside");
+    fs::rename(&path, &aside).unwrap();
+    // Whoever follows this link gets an error and no file.
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    let mut reader = queue.reader();
+    // Longer than bytes are read again that cannot be.
+    assert!(timeout(Duration::from_secs(6), reader.next()).await.is_err());
+    fs::rename(&aside, &path).unwrap();
+    let found = ids(&read_through(&mut reader, 39).await);
+    assert_eq!(found, (0..40).collect::<Vec<_>>());
+    assert_eq!(queue.stats().corrupt_regions, 0);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_segment_whose_bytes_cannot_be_read_is_passed_over() {
+    let directory = tempfile::tempdir().unwrap();
+    make(directory.path()).await;
+    let (queue, _) = open(directory.path(), small());
+    let path = segments(directory.path()).remove(0);
+    fs::remove_file(&path).unwrap();
+    fs::create_dir(&path).unwrap();
+    let mut reader = queue.reader();
+    let first = id_of(&next(&mut reader).await);
+    assert!(first > 0, "{first}");
+    assert_eq!(queue.stats().corrupt_regions, 1);
+}

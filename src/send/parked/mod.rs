@@ -193,7 +193,11 @@ impl Parking {
                 state.files.insert(name, size);
                 Ok(())
             }
-            Err(source) => Err(ParkError::Write { path, source }),
+            Err(source) => {
+                // It may be there all the same, and the next attempt has another name.
+                drop(fs::remove_file(&path));
+                Err(ParkError::Write { path, source })
+            }
         }
     }
 

@@ -325,3 +325,46 @@ async fn a_file_is_not_used_again_before_a_slow_queue_has_synced() {
     let found = ids(&read_through(&mut slow.reader(), 4).await);
     assert_eq!(found, [0, 1, 2, 3, 4]);
 }
+
+/// Whoever has too many files open lets go of some in time.
+#[cfg(unix)]
+#[tokio::test]
+async fn who_lacks_descriptors_goes_on_when_there_are_some() {
+    let has_some = Arc::new(AtomicBool::new(true));
+    let open_if_it_can: OpenLog = {
+        let has_some = Arc::clone(&has_some);
+        Arc::new(move |path| {
+            if !has_some.load(Ordering::Relaxed) {
+                return Err(rustix::io::Errno::MFILE.into());
+            }
+            open_log(path)
+        })
+    };
+    let storage = tempfile::tempdir().unwrap();
+    let open_journal = Arc::clone(&open_if_it_can);
+    let journal = Journal::open_with(storage.path(), None, open_journal).unwrap();
+    let core = Some(journal.core());
+    let directory = storage.path().join("a");
+    let (queue, _) = Queue::open_with(&directory, small(), core, open_if_it_can).unwrap();
+    has_some.store(false, Ordering::Relaxed);
+    let refused = submit(&queue, 0, 0, 20).unwrap().durable().await;
+    assert_eq!(
+        refused,
+        Err(AppendError::DiskFull),
+        "no file for the journal"
+    );
+    has_some.store(true, Ordering::Relaxed);
+    eventually("the journal goes on", || !queue.stats().disk_full).await;
+    append_all(&queue, 1..3).await;
+    eventually("they are written", || {
+        queue.shared().lock().written_through == 2
+    })
+    .await;
+    has_some.store(false, Ordering::Relaxed);
+    append_all(&queue, 3..20).await;
+    eventually("no file for a segment", || queue.stats().disk_full).await;
+    has_some.store(true, Ordering::Relaxed);
+    eventually("the queue goes on", || !queue.stats().disk_full).await;
+    let found = ids(&read_through(&mut queue.reader(), 19).await);
+    assert_eq!(found, (1..20).collect::<Vec<_>>());
+}
