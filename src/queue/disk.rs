@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write as _};
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -113,6 +114,27 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
         return Err(error);
     }
     path.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Gives the space of these bytes of a file back, which are zeros from then on.
+///
+/// # Errors
+/// If the system or the file system cannot do that.
+#[cfg(target_os = "linux")]
+pub(super) fn give_back(file: &File, bytes: Range<u64>) -> io::Result<()> {
+    use rustix::fs::{FallocateFlags, fallocate};
+    let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
+    let length = bytes.end.saturating_sub(bytes.start);
+    if length > 0 {
+        fallocate(file, hole, bytes.start, length)?;
+    }
+    Ok(())
+}
+
+/// No other system is known to do that for every program.
+#[cfg(not(target_os = "linux"))]
+pub(super) fn give_back(_file: &File, _bytes: Range<u64>) -> io::Result<()> {
+    Err(ErrorKind::Unsupported.into())
 }
 
 /// Whether something failed for want of space, which is nobody's fault and passes; or of

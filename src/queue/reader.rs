@@ -263,10 +263,10 @@ impl Reader {
                 let is_final = error.says_something_of_the_data() && attempt >= READ_ATTEMPTS;
                 let (ReadError::Unopened(error) | ReadError::Unread(error)) = error;
                 error!(%segment, %error, attempt, "cannot read a queue");
-                if !is_final {
-                    tokio::time::sleep(READ_AGAIN_AFTER).await;
-                } else {
+                if is_final {
                     self.give_up();
+                } else {
+                    tokio::time::sleep(READ_AGAIN_AFTER).await;
                 }
             }
         }

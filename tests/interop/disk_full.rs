@@ -8,6 +8,7 @@ use std::time::Duration;
 use promrelay::remote_write::generated::prometheus::{Label, Sample, TimeSeries, WriteRequest};
 use prost::Message as _;
 use tempfile::TempDir;
+use tokio::time::Instant;
 
 use crate::peers::Peer;
 use crate::process::{as_root, eventually, get};
@@ -20,18 +21,11 @@ struct Volume {
 
 impl Volume {
     /// `None` where mounting is not allowed; where `CI` is set it has to be.
-    fn mount() -> Option<Volume> {
+    fn mount(mebibytes: u32) -> Option<Volume> {
         let directory = tempfile::tempdir().expect("a temporary directory can be made");
         let path = directory.path().display().to_string();
-        let mount = [
-            "mount",
-            "-t",
-            "tmpfs",
-            "-o",
-            "size=16m,mode=777",
-            "none",
-            &path,
-        ];
+        let options = format!("size={mebibytes}m,mode=777");
+        let mount = ["mount", "-t", "tmpfs", "-o", &options, "none", &path];
         if as_root(&mount) {
             return Some(Volume { directory });
         }
@@ -53,8 +47,8 @@ impl Drop for Volume {
     }
 }
 
-/// A request of about 64 KiB that does not compress.
-fn body(timestamp: i64) -> Vec<u8> {
+/// A request of so many KiB, about, that does not compress.
+fn body(timestamp: i64, series_count: i64) -> Vec<u8> {
     let noise = |_| char::from(rand::random_range(b'!'..=b'~'));
     let series = |number: i64| TimeSeries {
         labels: [
@@ -74,7 +68,7 @@ fn body(timestamp: i64) -> Vec<u8> {
         ..TimeSeries::default()
     };
     let request = WriteRequest {
-        timeseries: (0..64).map(series).collect(),
+        timeseries: (0..series_count).map(series).collect(),
         ..WriteRequest::default()
     };
     let raw = request.encode_to_vec();
@@ -84,6 +78,10 @@ fn body(timestamp: i64) -> Vec<u8> {
 }
 
 async fn write(relay: &Peer, timestamp: i64) -> u16 {
+    write_some(relay, timestamp, 64).await
+}
+
+async fn write_some(relay: &Peer, timestamp: i64, series_count: i64) -> u16 {
     let client = reqwest::Client::builder().no_proxy().build();
     let client = client.expect("a plain client can be built");
     let request = client.post(relay.url("/api/v1/write"));
@@ -91,7 +89,7 @@ async fn write(relay: &Peer, timestamp: i64) -> u16 {
         .header("content-encoding", "snappy")
         .header("content-type", "application/x-protobuf")
         .timeout(Duration::from_secs(20))
-        .body(body(timestamp));
+        .body(body(timestamp, series_count));
     request
         .send()
         .await
@@ -130,7 +128,7 @@ fn fill_with_ballast(volume: &Path) -> PathBuf {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_loses_nothing_and_is_over_when_it_is_over() {
-    let Some(volume) = Volume::mount() else {
+    let Some(volume) = Volume::mount(16) else {
         return;
     };
     let ballast = fill_with_ballast(&volume.path());
@@ -165,6 +163,51 @@ async fn a_full_disk_loses_nothing_and_is_over_when_it_is_over() {
     })
     .await;
     assert_eq!(receiver.samples("/a").count(), expected, "and nothing else");
+    assert!(relay.stop().await.success());
+    receiver.assert_orderly();
+}
+
+/// What only the journal has of each route needs space in its queue, beside the journal itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_relay_of_many_routes_starts_on_the_disk_that_they_filled() {
+    let Some(volume) = Volume::mount(24) else {
+        return;
+    };
+    let receiver = Recorder::start().await;
+    receiver.set_mood(Mood::Refuse);
+    let names = ["/a", "/b", "/c", "/d", "/e", "/f"];
+    let route = |name: &&str| {
+        let url = receiver.url(name);
+        format!("  - {{url: '{url}', queue_config: {{max_backoff: 100ms}}}}\n")
+    };
+    let config = format!(
+        "remote_write:\n{}",
+        names.iter().map(route).collect::<String>()
+    );
+    let mut relay = Peer::promrelay_on(&volume.path().join("data"), &config).await;
+    let (mut timestamp, mut expected) = (0, 0);
+    for _ in 0..8 {
+        // The disk is full most of the time, and what is small still finds room now and then.
+        let begun = Instant::now();
+        while begun.elapsed() < Duration::from_secs(1) {
+            let series_count = [1, 8, 64][rand::random_range(0..3)];
+            timestamp += 1;
+            match write_some(&relay, timestamp, series_count).await {
+                204 => expected += usize::try_from(series_count).expect("a small number"),
+                503 => {}
+                other => panic!("the relay answered {other}"),
+            }
+        }
+        relay.kill_and_restart().await;
+    }
+    receiver.set_mood(Mood::Accept);
+    for name in names {
+        eventually("all of it arrives", Duration::from_mins(1), async || {
+            (receiver.samples(name).count() >= expected).then_some(())
+        })
+        .await;
+        assert_eq!(receiver.samples(name).count(), expected, "{name}");
+    }
     assert!(relay.stop().await.success());
     receiver.assert_orderly();
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::{Buf, BufMut, Bytes};
@@ -105,6 +106,8 @@ pub(super) struct Entry {
     pub salt: u32,
     /// Its records as they stand in its segments.
     pub records: Bytes,
+    /// Where the block that it is in stands in the file.
+    pub block: Range<u64>,
 }
 
 /// A file that is read.
@@ -134,9 +137,13 @@ pub(super) fn read(path: &Path) -> io::Result<Option<Contents>> {
     };
     let mut at = usize::try_from(FILE_HEADER_BYTES).unwrap_or(usize::MAX);
     while let Some((start, body)) = next_block(header.salt, &file, at) {
-        contents.damaged_bytes += (start - at) as u64;
+        // Zeros are what was given back, or never written.
+        if file[at..start].iter().any(|&byte| byte != 0) {
+            contents.damaged_bytes += (start - at) as u64;
+        }
         at = start + BLOCK_HEADER_BYTES + body.len();
-        read_entries(body, &mut contents.entries);
+        let block = start as u64..at as u64;
+        read_entries(body, &block, &mut contents.entries);
     }
     Ok(Some(contents))
 }
@@ -167,7 +174,7 @@ fn block_at(salt: u32, file: &Bytes, at: usize) -> Option<Bytes> {
 }
 
 /// Reads the entries of a block that is whole, and so just as it was written.
-fn read_entries(mut body: Bytes, entries: &mut Vec<Entry>) {
+fn read_entries(mut body: Bytes, block: &Range<u64>, entries: &mut Vec<Entry>) {
     while body.len() >= ENTRY_HEADER_BYTES {
         let name_bytes = usize::from(body.get_u16_le());
         let salt = body.get_u32_le();
@@ -180,6 +187,7 @@ fn read_entries(mut body: Bytes, entries: &mut Vec<Entry>) {
             name: String::from_utf8_lossy(&name).into_owned(),
             salt,
             records: body.split_to(length),
+            block: block.clone(),
         });
     }
 }

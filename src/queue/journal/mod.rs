@@ -65,8 +65,9 @@
 //!   when the queue is opened again. One whose disk was full goes on by itself when it is no more.
 //! - *A block is damaged*: skipped to the next whole one and logged, on recovery.
 //! - *A queue's directory is gone, or another queue is in it*: its records are left out.
-//! - *Recovery finds the disk full*: there is 1 MiB in `reserve` for this. If it is not enough
-//!   it fails, nothing is deleted, and the next one tries again.
+//! - *Recovery finds the disk full*: there is 1 MiB in `reserve` for this. On Linux, what is in the
+//!   journal for queues that have it all is given back as well, and a file keeps only what others
+//!   lack. If that is not enough it fails, nothing is deleted, and the next one tries again.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

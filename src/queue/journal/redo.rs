@@ -3,15 +3,16 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
 use super::active::{HALF_RESERVE, RESERVE};
-use super::file::{Contents, Entry, read};
+use super::file::{Contents, Entry, FILE_HEADER_BYTES, read};
 use crate::queue::OpenError;
-use crate::queue::disk::{is_shortage, remove_file, sync_directory, write_durably};
+use crate::queue::disk::{give_back, is_shortage, remove_file, sync_directory, write_durably};
 use crate::queue::format::{
     RECORD_HEADER_BYTES, RecordHeader, SEGMENT_HEADER_BYTES, SegmentHeader, checksum,
 };
@@ -39,21 +40,32 @@ pub(super) fn recover(storage_path: &Path) -> Result<u64, OpenError> {
     let removed = remove_file(&directory.join(HALF_RESERVE));
     removed.map_err(failed("delete what is done of", &directory))?;
     let found = find(&directory).map_err(failed("read", &directory))?;
-    for (name, (salt, records)) in found.queues {
-        let queue = storage_path.join(&name);
-        let brought = bring_back(&queue, salt, &records).or_else(|error| {
-            if !is_shortage(&error) {
-                return Err(error);
-            }
-            // This is what it was kept for.
-            remove_file(&directory.join(RESERVE))?;
-            bring_back(&queue, salt, &records)
-        });
-        let brought = brought.map_err(failed("bring the journal's records back into", &queue))?;
+    let bring_back = |name: &String| {
+        let (salt, records) = &found.queues[name];
+        let queue = storage_path.join(name);
+        let brought = bring_back(&queue, *salt, records)?;
         if brought > 0 {
             let queue = queue.display();
             info!(%queue, records = brought, "brought records back from the journal");
         }
+        Ok(())
+    };
+    let failed_queue = |name: &String| {
+        let queue = storage_path.join(name);
+        failed("bring the journal's records back into", &queue)
+    };
+    // Those that find no space wait until the others need the journal no more.
+    let mut lacking = Vec::new();
+    for name in found.queues.keys() {
+        match bring_back(name) {
+            Err(error) if is_shortage(&error) => lacking.push(name),
+            brought => brought.map_err(failed_queue(name))?,
+        }
+    }
+    for (at, name) in lacking.iter().enumerate() {
+        let room = make_room(&directory, &found.files, &lacking[at..]);
+        room.map_err(failed("give back what is done of", &directory))?;
+        bring_back(name).map_err(failed_queue(name))?;
     }
     let delete = || {
         found.files.iter().try_for_each(|path| remove_file(path))?;
@@ -64,6 +76,34 @@ pub(super) fn recover(storage_path: &Path) -> Result<u64, OpenError> {
     };
     delete().map_err(failed("delete what is done of", &directory))?;
     Ok(found.sequence)
+}
+
+/// Gives back all that was kept for this, and what the files hold of none of these queues. A crash
+/// meanwhile takes nothing that they need.
+fn make_room(directory: &Path, files: &[PathBuf], queues: &[&String]) -> io::Result<()> {
+    remove_file(&directory.join(RESERVE))?;
+    for path in files {
+        let Some(contents) = read(path)? else {
+            continue;
+        };
+        let file = File::options().write(true).open(path)?;
+        let mut done = FILE_HEADER_BYTES;
+        let give_back = |bytes: Range<u64>| {
+            if let Err(error) = give_back(&file, bytes) {
+                let file = path.display();
+                warn!(%file, %error, "cannot give back what is done of the journal");
+            }
+        };
+        for entry in contents.entries {
+            if queues.contains(&&entry.name) {
+                give_back(done..entry.block.start);
+                done = entry.block.end;
+            }
+        }
+        give_back(done..file.metadata()?.len());
+        file.sync_all()?;
+    }
+    Ok(())
 }
 
 /// Brings back what the journal holds of one queue, which is not open while others are.
@@ -80,7 +120,7 @@ pub(super) fn recover_queue(storage_path: &Path, name: &str) -> Result<(), OpenE
         .map_err(failed("bring the journal's records back into", &queue))
 }
 
-fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError {
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenError + use<> {
     let path = path.to_owned();
     move |source| OpenError {
         action,
@@ -113,6 +153,7 @@ fn find(directory: &Path) -> io::Result<Found> {
             name,
             salt,
             records,
+            ..
         } in entries
         {
             let queue = queues.entry(name).or_default();

@@ -274,7 +274,11 @@ async fn a_segment_that_cannot_be_opened_is_read_when_it_can() {
     std::os::unix::fs::symlink(&path, &path).unwrap();
     let mut reader = queue.reader();
     // Longer than bytes are read again that cannot be.
-    assert!(timeout(Duration::from_secs(6), reader.next()).await.is_err());
+    assert!(
+        timeout(Duration::from_secs(6), reader.next())
+            .await
+            .is_err()
+    );
     fs::rename(&aside, &path).unwrap();
     let found = ids(&read_through(&mut reader, 39).await);
     assert_eq!(found, (0..40).collect::<Vec<_>>());
