@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -26,6 +27,10 @@ use crate::send::families::{Families, Interest};
 use crate::send::{Endpoint, SendMetrics, Sender};
 use crate::store::{Command, Contents, Listed, RouteStore, Storage, StoreError};
 use crate::telemetry::{Registry, causes};
+
+/// What a route that the configuration no longer has gets to finish its requests: a reload waits
+/// for it, and its receiver may never answer.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Why a configuration was not applied.
 #[derive(Debug, Error)]
@@ -82,7 +87,7 @@ impl Fleet {
     pub(super) async fn apply(&mut self, config: &Config) -> Result<Arc<Router>, FleetError> {
         // A member that left can come back; its queue must not be opened twice.
         let retired = std::mem::take(&mut self.retired);
-        self.dismiss(retired).await;
+        self.dismiss(retired, Some(FAREWELL)).await;
         let mut recruits = Vec::new();
         for route in &config.routes {
             recruits.push(self.recruit(route).await?);
@@ -104,16 +109,15 @@ impl Fleet {
     /// Stops the members that the last configuration left out. Their queues stay on disk.
     pub(super) async fn retire(&mut self) {
         let retired = std::mem::take(&mut self.retired);
-        self.dismiss(retired).await;
+        self.dismiss(retired, Some(FAREWELL)).await;
         self.find_orphans(None).await;
     }
 
     /// Stops all members, at the same time.
     pub(super) async fn stop(&mut self) {
         let retired = std::mem::take(&mut self.retired);
-        self.dismiss(retired).await;
-        let members = std::mem::take(&mut self.members);
-        self.dismiss(members.into_iter().collect()).await;
+        let members = std::mem::take(&mut self.members).into_iter();
+        self.dismiss(retired.into_iter().chain(members), None).await;
     }
 
     /// Gives the storage directory back, once everything has stopped.
@@ -121,8 +125,13 @@ impl Fleet {
         self.journal = None;
     }
 
-    async fn dismiss(&mut self, members: Vec<(Arc<str>, Member)>) {
-        let stop = members.into_iter().map(|(name, member)| member.stop(name));
+    async fn dismiss(
+        &mut self,
+        members: impl IntoIterator<Item = (Arc<str>, Member)>,
+        patience: Option<Duration>,
+    ) {
+        let members = members.into_iter();
+        let stop = members.map(|(name, member)| member.stop(name, patience));
         for (name, store) in join_all(stop).await {
             if let Some(metrics) = self.metrics.get_mut(&name) {
                 metrics.refresh(&store);

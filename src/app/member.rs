@@ -1,6 +1,7 @@
 //! One route at work, and one that is about to be.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::error;
 
@@ -32,9 +33,17 @@ pub(super) struct Recruit {
 }
 
 impl Member {
-    /// Stops sending and closes the queue. Answers what was closed.
-    pub(super) async fn stop(self, name: Arc<str>) -> (Arc<str>, RouteStore) {
-        self.sender.stop().await;
+    /// Stops sending and closes the queue. Answers what was closed. What is in flight is waited
+    /// for, as long as `patience` says if it does.
+    pub(super) async fn stop(
+        self,
+        name: Arc<str>,
+        patience: Option<Duration>,
+    ) -> (Arc<str>, RouteStore) {
+        match patience {
+            Some(patience) => self.sender.stop_within(patience).await,
+            None => self.sender.stop().await,
+        }
         if let Err(error) = self.store.queue.close().await {
             error!(route = %name, %error, "queue did not close in order");
         }

@@ -82,12 +82,16 @@ pub(super) async fn send(
             return Outcome::Withdrawn;
         }
         endpoint.mark_unchanged();
-        let pause = match attempts.attempt().await {
-            Ok(Next::End(outcome)) => return outcome,
-            Ok(Next::Again(pause)) => pause,
+        let attempt = shared.cut_off.run_until_cancelled(attempts.attempt());
+        let pause = match attempt.await {
+            Some(Ok(Next::End(outcome))) => return outcome,
+            Some(Ok(Next::Again(pause))) => pause,
+            None => Duration::ZERO,
             // The runtime ends. That says nothing of the blocks.
-            Err(EncodeError::Panicked(error)) if error.is_cancelled() => return Outcome::Stopped,
-            Err(error) => return Outcome::Unreadable(error),
+            Some(Err(EncodeError::Panicked(error))) if error.is_cancelled() => {
+                return Outcome::Stopped;
+            }
+            Some(Err(error)) => return Outcome::Unreadable(error),
         };
         drop(turn);
         if shared.stop.is_cancelled() {
@@ -105,7 +109,7 @@ pub(super) async fn send(
 async fn endpoint_changed(endpoint: &mut watch::Receiver<Arc<Endpoint>>) {
     if endpoint.changed().await.is_err() {
         // It never will.
-        pending().await
+        pending::<()>().await;
     }
 }
 

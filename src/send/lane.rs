@@ -38,6 +38,8 @@ pub(super) struct Shared {
     pub(super) endpoint: watch::Receiver<Arc<Endpoint>>,
     pub(super) metrics: SendMetrics,
     pub(super) stop: CancellationToken,
+    /// What is in flight is waited for no longer.
+    pub(super) cut_off: CancellationToken,
     pub(super) tasks: TaskTracker,
 }
 

@@ -31,6 +31,22 @@ pub struct SendMetrics {
     pub(super) suspensions_logged: RateLimit,
 }
 
+/// An attempt that lasts. It may be cut off.
+struct InFlight<'m>(&'m Gauge);
+
+impl<'m> InFlight<'m> {
+    fn new(count: &'m Gauge) -> Self {
+        count.increment(1);
+        Self(count)
+    }
+}
+
+impl Drop for InFlight<'_> {
+    fn drop(&mut self) {
+        self.0.decrement(1);
+    }
+}
+
 impl SendMetrics {
     /// Registers the metrics of the sender of `route`.
     #[must_use]
@@ -117,11 +133,10 @@ impl SendMetrics {
 
     /// Times an attempt and counts it as in flight for as long as it lasts.
     pub(super) async fn time(&self, attempt: impl Future<Output = Answer>) -> Answer {
-        self.in_flight.increment(1);
+        let _in_flight = InFlight::new(&self.in_flight);
         let start = Instant::now();
         let answer = attempt.await;
         self.duration.record(start.elapsed().as_secs_f64());
-        self.in_flight.decrement(1);
         answer
     }
 

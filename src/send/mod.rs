@@ -47,8 +47,10 @@ mod written;
 mod tests;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -74,6 +76,7 @@ pub struct Sender {
     endpoint: watch::Sender<Arc<Endpoint>>,
     interest: watch::Sender<Arc<Interest>>,
     stop: CancellationToken,
+    cut_off: CancellationToken,
     tasks: TaskTracker,
 }
 
@@ -95,7 +98,8 @@ impl Sender {
         metrics.lanes(lanes.get());
         let (interest, interested) = watch::channel(Arc::new(Interest::nothing()));
         let (sender, receiver) = watch::channel(Arc::new(endpoint));
-        let (stop, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (stop, cut_off) = (CancellationToken::new(), CancellationToken::new());
+        let tasks = TaskTracker::new();
         let shared = lane::Shared {
             route,
             lanes,
@@ -109,6 +113,7 @@ impl Sender {
             endpoint: receiver,
             metrics,
             stop: stop.clone(),
+            cut_off: cut_off.clone(),
             tasks: tasks.clone(),
         };
         let shared = Arc::new(shared);
@@ -121,6 +126,7 @@ impl Sender {
             endpoint: sender,
             interest,
             stop,
+            cut_off,
             tasks,
         }
     }
@@ -168,6 +174,15 @@ impl Sender {
     pub async fn stop(&self) {
         self.stop.cancel();
         self.tasks.wait().await;
+    }
+
+    /// The same, but what is in flight after `patience` is cut off: it stays in the queue, whether
+    /// the receiver has it or not.
+    pub async fn stop_within(&self, patience: Duration) {
+        if timeout(patience, self.stop()).await.is_err() {
+            self.cut_off.cancel();
+            self.tasks.wait().await;
+        }
     }
 }
 

@@ -194,3 +194,49 @@ async fn a_reload_goes_on_without_its_client_and_the_route_that_left_can_come_ba
     .await;
     relay.stop().await;
 }
+
+/// Whoever removes a route often does so because its receiver is dead.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removed_route_whose_receiver_hangs_holds_nothing_up() {
+    let receiver = Receiver::start();
+    let both = config(&receiver, &["a", "b"]);
+    let relay = Relay::start(&both).await;
+    receiver.answer("/b", [Answer::Hang]);
+    relay.write(vec![series("m", &[], 1, 1.0)]).await;
+    let in_flight = async || {
+        let name = "promrelay_send_in_flight_requests";
+        relay.metric(name, &["\"b\""]).await
+    };
+    wait_for("a request that hangs", async || in_flight().await == 1).await;
+    relay.write_config(&config(&receiver, &["a"]));
+    // The request would be waited for for 30 s.
+    let reloaded = timeout(Duration::from_secs(10), relay.reload()).await;
+    assert_eq!(reloaded, Ok((StatusCode::OK, String::new())));
+    // What was cut off stayed in the queue.
+    relay.write_config(&both);
+    assert_eq!(relay.reload().await, (StatusCode::OK, String::new()));
+    wait_for("the sample", async || receiver.samples("/b").len() == 1).await;
+    assert_eq!(in_flight().await, 0);
+    relay.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_url_is_tried_at_once_whatever_the_old_one_asked_for() {
+    let receiver = Receiver::start();
+    let one = |path: &str| config(&receiver, &["a"]).replace("/a\"", path);
+    let relay = Relay::start(&one("/wrong\"")).await;
+    receiver.answer("/wrong", [Answer::RetryAfter("300")]);
+    relay.write(vec![series("m", &[], 1, 1.0)]).await;
+    wait_for("a refusal", async || {
+        relay
+            .metric("promrelay_send_retries_total", &["\"a\""])
+            .await
+            > 0
+    })
+    .await;
+    relay.write_config(&one("/right\""));
+    assert_eq!(relay.reload().await, (StatusCode::OK, String::new()));
+    wait_for("the sample", async || receiver.samples("/right").len() == 1).await;
+    assert_eq!(receiver.arrivals("/wrong").len(), 1);
+    relay.stop().await;
+}
