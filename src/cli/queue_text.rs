@@ -130,9 +130,12 @@ fn trouble(queue: &Value) -> Option<String> {
                      goes on by itself, and delivers what it has meanwhile";
         return Some(waits.to_owned());
     }
-    let code = queue["suspendedBy"].as_u64()?;
+    let refuses = match queue["suspendedBy"].as_u64()? {
+        0 => "does not say of remote write 2.0 what it wrote".to_owned(),
+        code => format!("answers every batch with {code}"),
+    };
     Some(format!(
-        "the receiver answers every batch with {code}; the data stays in the queue, and is tried \
+        "the receiver {refuses}; the data stays in the queue, and is tried \
          again at least every `max_suspension` and at a reload that changes the route"
     ))
 }

@@ -168,7 +168,10 @@ impl<'de> Deserializer<'de> for NodeDeserializer<'_> {
     }
 
     fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        let number = self.node.text().and_then(|text| text.parse().ok());
+        // YAML 1.1 takes a number that begins with a zero for octal, and nobody means that.
+        let text = self.node.text();
+        let text = text.filter(|text| text.len() == 1 || !text.starts_with('0'));
+        let number = text.and_then(|text| text.parse().ok());
         visitor.visit_u64(number.ok_or_else(|| self.wrong_scalar("a whole number, 0 or more"))?)
     }
 

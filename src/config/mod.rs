@@ -96,6 +96,8 @@ pub fn load(path: &Path) -> Result<Config, LoadError> {
     parse(&name, &text, &environment).map_err(LoadError::Problems)
 }
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A file's name for people, and its text.
 fn read(path: &Path) -> Result<(String, String), LoadError> {
     let name = path.display().to_string();
@@ -114,6 +116,10 @@ fn read(path: &Path) -> Result<(String, String), LoadError> {
             name: &name,
             text: "",
         })]));
+    }
+    // Editors on Windows begin a file with the mark of its byte order.
+    if bytes.starts_with(BYTE_ORDER_MARK) {
+        bytes.drain(..BYTE_ORDER_MARK.len());
     }
     let text = String::from_utf8(bytes)
         .map_err(|error| LoadError::Problems(vec![problem::not_utf8(&name, &error)]))?;

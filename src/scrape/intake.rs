@@ -39,9 +39,12 @@ pub(super) fn take(
     }
     let counts = intake.counts;
     let (listener, mut outbound) = (intake.listener, intake.outbound);
-    let said = match &error {
-        None => listener.close(outbound.buffer()),
-        Some(_) => cache.said.clone(),
+    // An empty body says nothing, and what is known stays known.
+    let is_heard = error.is_none() && counts.body_bytes != 0;
+    let said = if is_heard {
+        listener.close(outbound.buffer())
+    } else {
+        cache.said.clone()
     };
     let duration = context.started.elapsed();
     let deliveries = loop {
@@ -71,7 +74,7 @@ pub(super) fn take(
     Taken {
         deliveries,
         families: is_news.then_some(families),
-        success: if error.is_none() {
+        success: if error.is_none() && is_heard {
             Success::Yes
         } else {
             Success::No

@@ -157,3 +157,17 @@ fn line_breaks_of_all_kinds_give_the_same_places() {
     );
     assert!(read(&text.replace("nmae", "name")).is_ok());
 }
+
+/// In YAML 1.1 it is another number, and whoever writes it means this one.
+#[test]
+fn a_number_that_begins_with_a_zero_is_refused() {
+    let file = |samples: &str| {
+        format!(
+            "remote_write:\n- url: http://a/b\n  \
+             queue_config: {{max_samples_per_send: {samples}}}\n"
+        )
+    };
+    let said = problems(&file("010"));
+    assert!(said.contains("a whole number, 0 or more"), "{said}");
+    assert!(read(&file("10")).is_ok());
+}

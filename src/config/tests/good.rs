@@ -198,3 +198,11 @@ fn lanes_are_shards_and_64_at_the_most() {
         );
     }
 }
+
+#[test]
+fn a_file_may_begin_with_the_mark_of_its_byte_order() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("f.yml");
+    fs::write(&path, "\u{feff}remote_write:\n- url: http://a/b\n").unwrap();
+    assert_eq!(crate::config::load(&path).unwrap().routes.len(), 1);
+}

@@ -51,6 +51,14 @@ pub enum DecodeError {
         /// Where its length stands.
         offset: usize,
     },
+    /// A family whose name does not end in its unit.
+    #[error("metric family at byte {offset} has unit {unit:?}, which its name does not end in")]
+    Unit {
+        /// Where its length stands.
+        offset: usize,
+        /// The unit.
+        unit: String,
+    },
     /// A family of a type that is not known.
     #[error("metric family at byte {offset} has unknown type {number}")]
     MetricType {
@@ -185,6 +193,15 @@ impl<'a> Parser<'a> {
             5 => MetricType::GaugeHistogram,
             number => return Err(DecodeError::MetricType { offset, number }),
         };
+        let MetricFamily { name, unit, .. } = &self.family;
+        let total = name.strip_suffix("_total");
+        let name = total.filter(|_| self.metric_type == MetricType::Counter);
+        let name = name.unwrap_or(&self.family.name);
+        let rest = name.strip_suffix(unit.as_str());
+        if !unit.is_empty() && rest.is_none_or(|rest| !rest.ends_with('_')) {
+            let unit = unit.clone();
+            return Err(DecodeError::Unit { offset, unit });
+        }
         self.next = Next::Help;
         Ok(())
     }

@@ -110,7 +110,7 @@ fn expand_histogram(histogram: &Histogram, wanted: Histograms) -> Vec<Row> {
             value: None,
             exemplars: native_exemplars(histogram),
         });
-        if wanted == Histograms::Native {
+        if wanted == Histograms::Native || histogram.bucket.is_empty() {
             return rows;
         }
     }

@@ -193,6 +193,38 @@ fn histograms_are_native_classic_or_both() {
 }
 
 #[test]
+fn a_histogram_without_classic_buckets_has_no_classic_series() {
+    let mut family = histogram(true);
+    let exposed = family.metric[0].histogram.as_mut().unwrap();
+    exposed.bucket.clear();
+    let native = ["histogram", "__name__=h native [1, 1]"];
+    assert_eq!(lines(&[family], Histograms::Both), native);
+}
+
+#[test]
+fn a_name_ends_in_its_unit_as_in_openmetrics() {
+    let read = |name: &str, metric_type, unit: &str| {
+        let mut family = family(name, metric_type, Metric::default());
+        family.unit = unit.into();
+        let body = family.encode_length_delimited_to_vec();
+        Parser::new(&body, Histograms::Native)
+            .next_entry()
+            .map(drop)
+    };
+    for (name, metric_type) in [("sent_bytes", 1), ("sent_bytes_total", 0), ("bytes", 1)] {
+        let is_named = name != "bytes";
+        assert_eq!(read(name, metric_type, "bytes").is_ok(), is_named, "{name}");
+        assert_eq!(read(name, metric_type, ""), Ok(()));
+    }
+    let wrong = DecodeError::Unit {
+        offset: 0,
+        unit: "bytes".into(),
+    };
+    assert_eq!(read("sent_total", 0, "bytes"), Err(wrong.clone()));
+    assert_eq!(read("sent_bytes_total", 1, "bytes"), Err(wrong));
+}
+
+#[test]
 fn length_beyond_the_body_is_refused() {
     let mut body = histogram(true).encode_length_delimited_to_vec();
     body.extend_from_slice(&[0xff, 0xff, 0xff, 0xff, 0x7f, 1, 2]);

@@ -112,6 +112,27 @@ async fn what_is_said_again_of_a_metric_holds_for_new_series() {
     exposer.stop().await;
 }
 
+/// As in Prometheus: the target is there, its series end, and none is new when they come back.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_body_ends_all_series_and_forgets_none() {
+    let (receiver, exposer) = (Receiver::start(), Exposer::with("a 1\n"));
+    let relay = Relay::start(&config(&receiver, &exposer.address().to_string(), "")).await;
+    wait_value(&receiver, "__name__=scrape_series_added,", 0.0).await;
+    exposer.expose("");
+    wait_end(&receiver, "__name__=a,").await;
+    let before = of(&receiver, "__name__=scrape_series_added,").len();
+    exposer.expose("a 2\n");
+    wait_value(&receiver, "__name__=a,", 2.0).await;
+    let scrapes = of(&receiver, "__name__=scrape_series_added,");
+    assert!(
+        scrapes[before..].iter().all(|scrape| scrape.2 == 0.0),
+        "{scrapes:?}"
+    );
+    assert!(of(&receiver, "__name__=up,").iter().all(|up| up.2 > 0.5));
+    relay.stop().await;
+    exposer.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_series_that_is_gone_ends() {
     let (receiver, exposer) = (Receiver::start(), Exposer::with("a 1\nb 1\n"));
