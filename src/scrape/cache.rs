@@ -23,6 +23,7 @@ use super::blocks::{Block, Blocks, Encoded};
 use super::encode::Kind;
 use super::families::Said;
 use super::hashes::Spelling;
+use super::history::History;
 
 /// How many more entries than at the last success are kept while scrapes fail.
 const SPARE_ENTRIES: usize = 1000;
@@ -57,6 +58,8 @@ pub(super) struct Cache {
     pub(super) request_bytes: usize,
     /// Whether the target's own series (`up` and the like) were written.
     pub(super) is_reported: bool,
+    /// What was sent last of some of the series.
+    pub(super) history: History,
     /// What the target said of its metrics in the last scrape that succeeded.
     pub(super) said: Said,
 }
@@ -120,6 +123,7 @@ impl Cache {
         }
         Self {
             inherited,
+            history: predecessor.history,
             is_reported: predecessor.is_reported,
             ..Self::new(labels)
         }
@@ -181,6 +185,11 @@ impl Cache {
     pub(super) fn labels(&self, Slot(at): Slot) -> Encoded<'_> {
         let labels = self.entries.get(at).and_then(|entry| entry.labels);
         labels.map_or(Encoded::Plain(&[]), |block| self.blocks.get(block))
+    }
+
+    /// The hash by which the labels of a series are known.
+    pub(super) fn labels_hash(&self, Slot(at): Slot) -> u64 {
+        self.entries.get(at).map_or(0, |entry| entry.labels_hash)
     }
 
     /// Whether a series with these labels has a sample in this scrape whose end is to be told.
@@ -251,14 +260,16 @@ impl Cache {
         }
     }
 
-    /// The series that the last scrape had and this one does not, each once.
-    pub(super) fn ended(&self) -> Vec<Ended<'_>> {
+    /// The series that the last scrape had and this one does not, each once; but those that have a
+    /// sample of a later time than this.
+    pub(super) fn ended(&self, time_ms: i64) -> Vec<Ended<'_>> {
         let mut told = HashSet::new();
         let mut ended = Vec::new();
         for entry in self.entries.iter().filter(|entry| entry.was_there) {
             let hash = entry.labels_hash;
             let may_be_told = !self.common.is_empty() || !self.inherited.is_empty();
-            if self.is_tracked(entry) || (may_be_told && !told.insert(hash)) {
+            let goes_on = self.is_tracked(entry) || self.history.has_gone_beyond(hash, time_ms);
+            if goes_on || (may_be_told && !told.insert(hash)) {
                 continue;
             }
             if let Some(block) = entry.labels {
@@ -301,6 +312,7 @@ impl Cache {
         for is_tracked in self.common.values_mut() {
             *is_tracked = false;
         }
+        self.history.fail();
     }
 
     /// Ends a scrape; the next one is compared with it. `told` says whether the ends of series
@@ -340,6 +352,7 @@ impl Cache {
             let is_seen = std::mem::take(&mut entry.is_seen);
             !flush || is_seen || entry.was_there
         });
+        self.history.settle();
         if flush {
             self.entries_at_success = self.entries.len();
         }
@@ -353,6 +366,8 @@ impl Cache {
             let labels = self.entries.iter_mut();
             self.blocks
                 .compact(labels.filter_map(|entry| entry.labels.as_mut()));
+            let hashes = self.entries.iter().map(|entry| entry.labels_hash);
+            self.history.keep(hashes);
         }
         if self.entries.capacity() > count + count / 8 {
             self.entries.shrink_to_fit();

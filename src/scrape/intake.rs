@@ -15,8 +15,9 @@ use super::hashes::{Spelling, hash_labels};
 use super::label::label;
 use super::report;
 use super::turn::{Context, Counts, Taken};
+use super::value::Value;
 use crate::exposition::openmetrics::{self, Created};
-use crate::exposition::protobuf::{self, Histogram};
+use crate::exposition::protobuf;
 use crate::exposition::{Entry, Format, Series, text};
 use crate::relabel::Scratch;
 use crate::remote_write::v1::{DecodeError, encode_labels};
@@ -113,7 +114,7 @@ pub(super) fn take_leave(
 }
 
 fn tell_ends(cache: &Cache, outbound: &mut Outbound<'_>, time_ms: i64) -> Result<(), DecodeError> {
-    for (labels, kind) in cache.ended() {
+    for (labels, kind) in cache.ended(time_ms) {
         outbound.add_end(Encoded::Plain(&labels), kind, time_ms)?;
     }
     Ok(())
@@ -132,16 +133,6 @@ struct Intake<'i, 'c> {
     listener: Listener<'c>,
     /// Samples that count for `sample_limit`.
     appended: u64,
-}
-
-/// The value of a sample.
-#[derive(Clone, Copy)]
-enum Value<'v> {
-    Float(f64),
-    Histogram {
-        histogram: &'v Histogram,
-        is_gauge: bool,
-    },
 }
 
 /// Where a series stands in this scrape.
@@ -283,6 +274,17 @@ impl<'i, 'c> Intake<'i, 'c> {
             self.counts.out_of_bounds += 1;
             return Ok(());
         }
+        let time_ms = own_time.unwrap_or(self.context.time_ms);
+        let labels_hash = match &place {
+            Place::Nowhere => return Ok(()),
+            Place::New { hash, .. } => *hash,
+            Place::Known(slot) => self.cache.labels_hash(*slot),
+        };
+        let history = &mut self.cache.history;
+        if !history.takes(labels_hash, time_ms, own_time.is_some(), || value.hash()) {
+            self.counts.out_of_order += 1;
+            return Ok(());
+        }
         let slot = match place {
             Place::Nowhere => return Ok(()),
             Place::Known(slot) => slot,
@@ -292,7 +294,6 @@ impl<'i, 'c> Intake<'i, 'c> {
                 added.ok_or(ScrapeError::Labels)?
             }
         };
-        let time_ms = own_time.unwrap_or(self.context.time_ms);
         let kind = self.write_sample(slot, series, value, time_ms)?;
         if own_time.is_none() || config.track_timestamps_staleness {
             self.cache.track(slot, kind);
@@ -342,8 +343,10 @@ impl<'i, 'c> Intake<'i, 'c> {
         value: Value<'_>,
         time_ms: i64,
     ) -> Result<Kind, ScrapeError> {
+        let labels_hash = self.cache.labels_hash(slot);
+        let exemplars = self.cache.history.news(labels_hash, series.exemplars());
+        let exemplars = exemplars.into_iter();
         let labels = self.cache.labels(slot);
-        let exemplars = series.exemplars().iter();
         let (histogram, is_gauge) = match value {
             Value::Float(value) => {
                 let written = self.outbound.add_float(labels, value, time_ms, exemplars);

@@ -22,6 +22,7 @@ pub(super) struct JobMetrics {
     kept: Counter,
     duplicates: Counter,
     out_of_bounds: Counter,
+    out_of_order: Counter,
     not_stored: Counter,
     active: Gauge,
     dropped: Gauge,
@@ -64,6 +65,7 @@ impl JobMetrics {
             ),
             duplicates: left_out("duplicate"),
             out_of_bounds: left_out("out_of_bounds"),
+            out_of_order: left_out("out_of_order"),
             not_stored: counter(NOT_STORED, NOT_STORED_HELP),
             active: targets("active"),
             dropped: targets("dropped"),
@@ -84,6 +86,7 @@ impl JobMetrics {
         self.kept.increment(counts.kept);
         self.duplicates.increment(counts.duplicates);
         self.out_of_bounds.increment(counts.out_of_bounds);
+        self.out_of_order.increment(counts.out_of_order);
         match &taken.error {
             None => self.ok.increment(1),
             Some(error) => self.failed(error),

@@ -26,6 +26,7 @@
 //! | empty body | none | end | 1 |
 //! | the same series twice | the first | go on | 1 |
 //! | timestamp more than ten minutes ahead | without that one | go on | 1 |
+//! | timestamp before that of the sample before | without that one | go on | 1 |
 //! | a queue is full | not stored, counted | end when they are gone next time | not stored |
 //!
 //! Where this differs from Prometheus: after a body that fails half way, Prometheus tells the end
@@ -45,6 +46,7 @@ mod error;
 mod families;
 mod fetch;
 mod hashes;
+mod history;
 mod intake;
 mod job;
 mod label;
@@ -60,6 +62,7 @@ mod status;
 mod target;
 mod targets;
 mod turn;
+mod value;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 mod bodies;
 mod families;
 mod hashes;
+mod history;
 mod targets;
 
 use super::config::{Defaults, JobConfig, Limits, ScrapeConfig};

@@ -121,7 +121,7 @@ impl Play {
         let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
         let text = |bytes: &[u8]| text(&bytes[bytes.len() - 1..]);
         let mut ended: Vec<_> = cache
-            .ended()
+            .ended(0)
             .iter()
             .map(|(labels, _)| text(labels))
             .collect();
@@ -205,7 +205,7 @@ fn series_are_found_in_any_order_and_then_in_the_new_one() {
             assert!(labels.ends_with(name.as_bytes()), "{name}: {labels:?}");
             strays = cache.strays();
         }
-        let ended = cache.ended().len();
+        let ended = cache.ended(0).len();
         cache.close(Success::Yes, Told::Yes);
         (strays, ended)
     };

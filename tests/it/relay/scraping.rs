@@ -316,3 +316,31 @@ async fn a_full_queue_does_not_stop_scraping() {
     relay.stop().await;
     exposer.stop().await;
 }
+
+/// As in Prometheus, whose storage refuses them: receivers rely on the order of a series' samples.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_sample_that_is_older_than_the_last_of_its_series_is_left_out() {
+    let now = i64::try_from(
+        std::time::SystemTime::now()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap()
+            .as_millis(),
+    )
+    .unwrap();
+    let (receiver, exposer) = (Receiver::start(), Exposer::start());
+    exposer.expose(&format!("m 1 {now}\n"));
+    let relay = Relay::start(&config(&receiver, &exposer.address().to_string(), "")).await;
+    wait_value(&receiver, "__name__=m,", 1.0).await;
+    exposer.expose(&format!("m 2 {}\n", now - 5000));
+    wait_for("what is left out", async || {
+        let name = "promrelay_scrape_left_out_samples_total";
+        relay.metric(name, &["out_of_order"]).await > 1
+    })
+    .await;
+    exposer.expose(&format!("m 3 {}\n", now + 1000));
+    wait_value(&receiver, "__name__=m,", 3.0).await;
+    assert!(of(&receiver, "__name__=m,").iter().all(|m| m.1 >= now));
+    assert!(of(&receiver, "__name__=up,").iter().all(|up| up.2 > 0.5));
+    relay.stop().await;
+    exposer.stop().await;
+}
