@@ -116,7 +116,8 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
     path.parent().map_or(Ok(()), sync_directory)
 }
 
-/// Gives the space of these bytes of a file back, which are zeros from then on.
+/// Gives the space of these bytes of a file back, which are zeros from then on. There is one byte
+/// at least.
 ///
 /// # Errors
 /// If the system or the file system cannot do that.
@@ -124,10 +125,7 @@ pub fn write_durably(path: &Path, bytes: &[u8]) -> io::Result<()> {
 pub(super) fn give_back(file: &File, bytes: Range<u64>) -> io::Result<()> {
     use rustix::fs::{FallocateFlags, fallocate};
     let hole = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
-    let length = bytes.end.saturating_sub(bytes.start);
-    if length > 0 {
-        fallocate(file, hole, bytes.start, length)?;
-    }
+    fallocate(file, hole, bytes.start, bytes.end - bytes.start)?;
     Ok(())
 }
 

@@ -96,7 +96,8 @@
 //! - *Either of these behind a journal*: what it holds waits there for space, or for a restart;
 //!   after a failed sync nothing is read that no earlier sync has seen to.
 //! - *A failed read*: tried again every second. Bytes that could not be read five times count as
-//!   damaged, up to the end of the segment; a file that cannot be opened does not.
+//!   damaged, up to the end of the segment, and so does a file that is gone; one that cannot be
+//!   opened does not.
 //! - *No file can be opened for want of descriptors or memory*: as when the disk is full.
 //! - *A failed save of progress*: logged and tried again every second. A purge, which waits for
 //!   it, fails.

@@ -38,6 +38,7 @@ pub struct Reader {
     taken: usize,
     /// Whether damage was met in the segment.
     is_damaged: bool,
+    /// Of bytes of the segment that could not be read.
     failed_reads: u32,
     loading: Option<JoinHandle<Result<Block, ReadError>>>,
 }
@@ -230,6 +231,7 @@ impl Reader {
     fn leave_segment(&mut self) {
         self.reconcile();
         self.is_damaged = false;
+        self.failed_reads = 0;
         self.block = Block::default();
     }
 
@@ -258,15 +260,14 @@ impl Reader {
             // It was dropped before it could be opened; the plan says how to go on.
             Err(error) if error.is_gone() && !self.is_needed() => {}
             Err(error) => {
-                self.failed_reads += 1;
-                let attempt = self.failed_reads;
-                let is_final = error.says_something_of_the_data() && attempt >= READ_ATTEMPTS;
+                self.failed_reads += u32::from(error.says_something_of_the_data());
                 let (ReadError::Unopened(error) | ReadError::Unread(error)) = error;
-                error!(%segment, %error, attempt, "cannot read a queue");
-                if is_final {
-                    self.give_up();
-                } else {
+                if self.failed_reads < READ_ATTEMPTS {
+                    error!(%segment, %error, "cannot read a queue, will try again");
                     tokio::time::sleep(READ_AGAIN_AFTER).await;
+                } else {
+                    error!(%segment, %error, "cannot read a queue, passes over a segment's rest");
+                    self.give_up();
                 }
             }
         }

@@ -280,7 +280,8 @@ impl Cache {
         }
         let tracked = self.tracked_among_inherited();
         for (hash, (labels, kind)) in &self.inherited {
-            if !tracked.contains(hash) && told.insert(*hash) {
+            let goes_on = tracked.contains(hash) || self.history.has_gone_beyond(*hash, time_ms);
+            if !goes_on && told.insert(*hash) {
                 ended.push((Cow::Borrowed(&**labels), *kind));
             }
         }
@@ -352,7 +353,7 @@ impl Cache {
             let is_seen = std::mem::take(&mut entry.is_seen);
             !flush || is_seen || entry.was_there
         });
-        self.history.settle();
+        self.history.settle(told);
         if flush {
             self.entries_at_success = self.entries.len();
         }

@@ -7,6 +7,7 @@
 
 use hashbrown::{HashMap, HashSet};
 
+use super::cache::Told;
 use super::hashes::hasher;
 use crate::exposition::Exemplar;
 
@@ -111,13 +112,16 @@ impl History {
         }
     }
 
-    /// Ends a scrape.
-    pub(super) fn settle(&mut self) {
+    /// Ends a scrape; exemplars that may not have reached the queues come again with the next.
+    pub(super) fn settle(&mut self, told: Told) {
         for latest in self.samples.values_mut() {
             latest.before = latest.now;
         }
-        for latest in self.exemplars.values_mut() {
-            latest.before.clone_from(&latest.now);
+        for Latest { before, now } in self.exemplars.values_mut() {
+            match told {
+                Told::Yes => before.clone_from(now),
+                Told::No => now.clone_from(before),
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use prost::Message as _;
 
+use super::encode::convert_histogram;
 use super::hashes::hasher;
 use crate::exposition::protobuf::Histogram;
 
@@ -20,7 +21,12 @@ impl Value<'_> {
     pub(super) fn hash(self) -> u64 {
         match self {
             Self::Float(value) => value.to_bits(),
-            Self::Histogram { histogram, .. } => {
+            Self::Histogram {
+                histogram,
+                is_gauge,
+            } => {
+                // Without its time and exemplars.
+                let histogram = convert_histogram(histogram, is_gauge, 0).unwrap_or_default();
                 let mut hasher = hasher();
                 hasher.update(&histogram.encode_to_vec());
                 hasher.digest()

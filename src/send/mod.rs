@@ -155,11 +155,12 @@ impl Sender {
         self.shared
             .lanes
             .keep_within(&endpoint.queue_config().lanes());
-        self.endpoint.send_replace(Arc::new(endpoint));
         self.shared.negotiation.restart();
         self.shared.metrics.fell_back(false);
         self.shared.suspension.end();
         self.shared.metrics.suspended(false);
+        // Whoever pauses goes on with this.
+        self.endpoint.send_replace(Arc::new(endpoint));
     }
 
     /// What the receiver answers, if it refuses every batch and so the route is suspended.

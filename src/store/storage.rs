@@ -257,6 +257,15 @@ impl Storage {
         }
     }
 
+    /// What is waited for, unless a stop comes first.
+    pub(super) async fn unless_stopped<T>(
+        &self,
+        awaited: impl Future<Output = T>,
+    ) -> Result<T, CommandError> {
+        let awaited = self.stop.run_until_cancelled(awaited).await;
+        awaited.ok_or(CommandError::Stopping)
+    }
+
     /// An error in the directory of a route.
     pub(super) fn failed(&self, route: &str, source: io::Error) -> CommandError {
         CommandError::Io {

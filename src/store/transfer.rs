@@ -173,7 +173,8 @@ impl Storage {
     ) -> Result<(), CommandError> {
         let mut reader = source.queue.reader();
         let mut group = Group::new(self, to, &target.queue);
-        while let Some(entry) = reader.next_stored().await {
+        // It waits for as long as a file cannot be opened.
+        while let Some(entry) = self.unless_stopped(reader.next_stored()).await? {
             self.check_stop()?;
             if group.is_full_for(entry.bytes.len()) {
                 acknowledge(&source.queue, group.store().await?, &mut moved.queued);

@@ -66,8 +66,8 @@
 //! - *A block is damaged*: skipped to the next whole one and logged, on recovery.
 //! - *A queue's directory is gone, or another queue is in it*: its records are left out.
 //! - *Recovery finds the disk full*: there is 1 MiB in `reserve` for this. On Linux, what is in the
-//!   journal for queues that have it all is given back as well, and a file keeps only what others
-//!   lack. If that is not enough it fails, nothing is deleted, and the next one tries again.
+//!   journal for queues that have it all is given back as well, and a file keeps only blocks that
+//!   others need. If that is not enough it fails, nothing is deleted, and the next one tries again.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

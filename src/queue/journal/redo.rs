@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Seek, SeekFrom, Write};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
@@ -54,18 +53,28 @@ pub(super) fn recover(storage_path: &Path) -> Result<u64, OpenError> {
         let queue = storage_path.join(name);
         failed("bring the journal's records back into", &queue)
     };
-    // Those that find no space wait until the others need the journal no more.
-    let mut lacking = Vec::new();
-    for name in found.queues.keys() {
-        match bring_back(name) {
-            Err(error) if is_shortage(&error) => lacking.push(name),
-            brought => brought.map_err(failed_queue(name))?,
+    let bring_back_all = |names: Vec<_>| {
+        let mut lacking = Vec::new();
+        for name in names {
+            match bring_back(name) {
+                Err(error) if is_shortage(&error) => lacking.push((name, error)),
+                brought => brought.map_err(failed_queue(name))?,
+            }
         }
-    }
-    for (at, name) in lacking.iter().enumerate() {
-        let room = make_room(&directory, &found.files, &lacking[at..]);
+        Ok(lacking)
+    };
+    // Those that find no space wait until the others need the journal no more.
+    let mut lacking = bring_back_all(found.queues.keys().collect())?;
+    while !lacking.is_empty() {
+        let names: Vec<_> = lacking.iter().map(|(name, _)| *name).collect();
+        let room = make_room(&directory, &found.files, &names);
         room.map_err(failed("give back what is done of", &directory))?;
-        bring_back(name).map_err(failed_queue(name))?;
+        let mut still = bring_back_all(names)?;
+        if still.len() == lacking.len() {
+            let (name, error) = still.swap_remove(0);
+            return Err(failed_queue(name)(error));
+        }
+        lacking = still;
     }
     let delete = || {
         found.files.iter().try_for_each(|path| remove_file(path))?;
@@ -88,19 +97,19 @@ fn make_room(directory: &Path, files: &[PathBuf], queues: &[&String]) -> io::Res
         };
         let file = File::options().write(true).open(path)?;
         let mut done = FILE_HEADER_BYTES;
-        let give_back = |bytes: Range<u64>| {
-            if let Err(error) = give_back(&file, bytes) {
-                let file = path.display();
-                warn!(%file, %error, "cannot give back what is done of the journal");
-            }
-        };
+        let mut unneeded = Vec::new();
         for entry in contents.entries {
             if queues.contains(&&entry.name) {
-                give_back(done..entry.block.start);
+                unneeded.push(done..entry.block.start);
                 done = entry.block.end;
             }
         }
-        give_back(done..file.metadata()?.len());
+        unneeded.push(done..file.metadata()?.len());
+        let mut unneeded = unneeded.into_iter().filter(|bytes| !bytes.is_empty());
+        if let Err(error) = unneeded.try_for_each(|bytes| give_back(&file, bytes)) {
+            let file = path.display();
+            warn!(%file, %error, "cannot give back what is done of the journal");
+        }
         file.sync_all()?;
     }
     Ok(())
@@ -227,10 +236,17 @@ fn bring_back(directory: &Path, salt: u32, records: &Records) -> io::Result<usiz
             brought += 1;
         }
     }
-    if may_be_cut {
-        tail.write_in_place(&path)?;
+    let written = if may_be_cut {
+        tail.write_in_place(&path)
     } else {
-        tail.write_anew(&path)?;
+        tail.write_anew(&path)
+    };
+    match written {
+        // A recovery before this one brought it all back, and part of the journal has gone since.
+        Err(error) if is_shortage(&error) && !may_be_cut && brought == 0 => {
+            File::options().write(true).open(&path)?.sync_data()?;
+        }
+        written => written?,
     }
     Ok(brought)
 }

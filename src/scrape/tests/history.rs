@@ -1,5 +1,6 @@
 //! What is remembered of the times and exemplars that a target gives its samples.
 
+use super::super::cache::Told;
 use super::super::history::History;
 use crate::exposition::Entry;
 use crate::exposition::openmetrics::{Created, Parser};
@@ -34,7 +35,7 @@ fn a_scrape_that_failed_is_forgotten_and_one_that_did_not_is_not() {
     let mut history = History::default();
     let takes = |history: &mut History, time_ms| history.takes(SERIES, time_ms, true, || 1);
     assert!(takes(&mut history, 10));
-    history.settle();
+    history.settle(Told::Yes);
     assert!(takes(&mut history, 20));
     history.fail();
     assert!(!takes(&mut history, 9) && takes(&mut history, 15));
@@ -47,7 +48,7 @@ fn a_scrape_that_failed_is_forgotten_and_one_that_did_not_is_not() {
 #[test]
 fn an_exemplar_is_told_once() {
     let mut history = History::default();
-    let mut told = |text: &str| {
+    let told = |history: &mut History, text: &str| {
         let body = format!("# TYPE a counter\na_total 1 # {text}\n# EOF\n");
         let mut parser = Parser::new(body.as_bytes(), Created::Series);
         loop {
@@ -60,10 +61,14 @@ fn an_exemplar_is_told_once() {
             }
         }
     };
-    assert_eq!(told("{trace=\"x\"} 1"), 1);
-    assert_eq!(told("{trace=\"x\"} 1"), 0);
+    let first = "{trace=\"x\"} 1";
+    assert_eq!(told(&mut history, first), 1);
+    assert_eq!(told(&mut history, first), 0);
+    history.settle(Told::No);
+    assert_eq!(told(&mut history, first), 1, "a queue was full");
+    history.settle(Told::Yes);
     for other in ["{trace=\"y\"} 1", "{trace=\"y\"} 2", "{trace=\"y\"} 2 3"] {
-        assert_eq!(told(other), 1, "{other}");
-        assert_eq!(told(other), 0, "{other}");
+        assert_eq!(told(&mut history, other), 1, "{other}");
+        assert_eq!(told(&mut history, other), 0, "{other}");
     }
 }

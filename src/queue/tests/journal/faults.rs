@@ -361,7 +361,12 @@ async fn who_lacks_descriptors_goes_on_when_there_are_some() {
     })
     .await;
     has_some.store(false, Ordering::Relaxed);
-    append_all(&queue, 3..20).await;
+    let receipts: Vec<_> = (3..20)
+        .map(|id| submit(&queue, 0, id, 20).expect("there is room"))
+        .collect();
+    for receipt in receipts {
+        receipt.durable().await.expect("the journal has it");
+    }
     eventually("no file for a segment", || queue.stats().disk_full).await;
     has_some.store(true, Ordering::Relaxed);
     eventually("the queue goes on", || !queue.stats().disk_full).await;
