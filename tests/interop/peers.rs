@@ -241,6 +241,14 @@ impl Peer {
         self.process.ready(&url).await;
     }
 
+    /// The same; answers whether it started.
+    pub(crate) async fn kill_and_try_to_restart(&mut self) -> bool {
+        self.kill();
+        self.start_again();
+        let url = self.url("/-/ready");
+        self.process.comes_up(&url).await
+    }
+
     /// Writes another configuration, and has promrelay read it at some time soon.
     pub(crate) fn reconfigure(&self, config: &str) {
         fs::write(self.directory.path().join("config.yml"), config).expect("a file is written");

@@ -46,17 +46,25 @@ impl Process {
 
     /// Waits until a GET of `url` is answered with success.
     pub(crate) async fn ready(&mut self, url: &str) {
+        let is_up = self.comes_up(url).await;
+        assert!(is_up, "{} ended:\n{}", self.name, self.last_words());
+    }
+
+    /// Waits until a GET of `url` is answered with success, or the program has ended; answers
+    /// which.
+    pub(crate) async fn comes_up(&mut self, url: &str) -> bool {
         eventually(
             &format!("{} is ready", self.name),
             Duration::from_secs(30),
             async || {
-                if let Some(status) = self.child.try_wait().expect("a child can be waited for") {
-                    panic!("{} ended with {status}:\n{}", self.name, self.last_words());
+                let ended = self.child.try_wait().expect("a child can be waited for");
+                match ended {
+                    Some(_) => Some(false),
+                    None => get(url).await.map(|_| true),
                 }
-                get(url).await.map(drop)
             },
         )
-        .await;
+        .await
     }
 
     /// Its number.
