@@ -2,8 +2,8 @@
 //!
 //! Prometheus' storage refuses a sample that is older than the last one of its series, and another
 //! one of the same time; and it takes an exemplar that stands in a body again and again only once.
-//! Receivers rely on both. Of a series whose samples have the times of their scrapes, and no
-//! exemplars, nothing is kept.
+//! Receivers rely on both. A series whose target gives its samples times costs about a hundred
+//! bytes here; one whose samples have the times of their scrapes, and no exemplars, nothing.
 
 use hashbrown::{HashMap, HashSet};
 

@@ -49,7 +49,7 @@ pub(super) struct Counts {
     pub(super) duplicates: u64,
     /// Samples whose own timestamps are in the future.
     pub(super) out_of_bounds: u64,
-    /// Samples whose own timestamps come after later ones.
+    /// Samples that come after later ones of their series.
     pub(super) out_of_order: u64,
     /// Decompressed; -1 if it was over the limit.
     pub(super) body_bytes: i64,

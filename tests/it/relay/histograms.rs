@@ -181,6 +181,16 @@ async fn exemplars_of_open_metrics_arrive_beside_their_samples() {
         let first = series(&receiver, metric).remove(0);
         assert_eq!(first.exemplars, [expected_exemplar()], "{metric}");
     }
+    // They stand there at the next scrape, too, and are no news.
+    wait_for("another scrape", async || {
+        let mut metrics = ["c_total", "h_bucket"].iter();
+        metrics.all(|metric| series(&receiver, metric).len() > 1)
+    })
+    .await;
+    for metric in ["c_total", "h_bucket"] {
+        let next = series(&receiver, metric).remove(1);
+        assert!(next.exemplars.is_empty(), "{metric}");
+    }
     exposer.set("/metrics", Page::Typed(OPEN_METRICS, "# EOF\n".into()));
     wait_end(&receiver, "__name__=c_total,").await;
     let last = series(&receiver, "c_total").pop();
